@@ -1,0 +1,1 @@
+"""Models leaving Netwright: a PyTorch folder, an ONNX file."""

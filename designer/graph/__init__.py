@@ -1,0 +1,1 @@
+"""The document: data, history, validation and files. No torch, no Qt."""

@@ -1,0 +1,1 @@
+"""Training: one process a run, one folder a run."""
