@@ -8,14 +8,12 @@ from the engine process to the window.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
-PortKind = Literal[
-    "map", "tokens", "vector", "ids", "wave", "spectrogram", "predictions", "detections", "masks", "any"
-]
-"""map [B C H W] · tokens [B L D] · vector [B D] · ids [B L] int · wave [B T] · spectrogram [B F T] · structured kinds."""
+PortKind = Literal["map", "tokens", "vector", "ids", "wave", "spectrogram", "predictions", "detections", "masks", "any"]
+"""map [B C H W], tokens [B L D], vector [B D], ids [B L], wave [B T], spectrogram [B F T]; then structured kinds."""
 
 Role = Literal["layer", "input", "head", "post"]
 """`head` has loss, decode and task; `post` runs after a head and in eval mode only; `input` feeds the model."""
@@ -34,7 +32,7 @@ class Port:
     help: str = ""
 
     def names(self, used: Iterable[str] = ()) -> list[str]:
-        """Wire-level names: `["x"]`, or for a variadic port those in `used` plus the next free one (`xs.0`, `xs.1`, ...)."""
+        """Wire-level names: `["x"]`, or for a variadic port those in `used` plus the next free one (`xs.0`, `xs.1`)."""
         if not self.variadic:
             return [self.name]
         taken = sorted({port_index(u) for u in used if base_port(u) == self.name})
@@ -133,7 +131,6 @@ class ComponentSpec:
     experimental: bool = False
     file: str = ""
     line: int = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def input(self, name: str) -> Port | None:
         """The input port that a wire-level name (`x`, `xs.2`) belongs to."""
@@ -163,9 +160,7 @@ class ComponentSpec:
             plain[key] = tuple(plain.get(key, ()))
         plain["inputs"] = tuple(Port(**p) for p in data.get("inputs", ()))
         plain["outputs"] = tuple(Port(**p) for p in data.get("outputs", ()))
-        plain["params"] = tuple(
-            Param(**{**p, "choices": tuple(p.get("choices", ()))}) for p in data.get("params", ())
-        )
+        plain["params"] = tuple(Param(**{**p, "choices": tuple(p.get("choices", ()))}) for p in data.get("params", ()))
         return cls(**plain)
 
 
@@ -179,7 +174,7 @@ class Catalogue(Mapping[str, ComponentSpec]):
     def __getitem__(self, component_id: str) -> ComponentSpec:
         return self._specs[self._old.get(component_id, component_id)]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._specs)
 
     def __len__(self) -> int:
