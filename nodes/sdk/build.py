@@ -75,7 +75,7 @@ def make(
     if isinstance(declared, Composite):
         return build_graph(declared.expand(list(inputs), kwargs), inputs, image_size, spec.name)
     try:
-        return declared(**kwargs)  # type: ignore[no-any-return]
+        return declared(**kwargs)
     except ValueError as error:
         raise BadInput(str(error), code="param") from error
 
