@@ -1,0 +1,1 @@
+"""Assigners: which predictions answer for which ground-truth objects during training."""

@@ -1,0 +1,1 @@
+"""Post-processing: what runs after a head, in eval mode only."""
