@@ -1,0 +1,195 @@
+"""The command tree. Each command's work is in a module beside this one and is imported when it runs, so --help is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from designer import __version__
+from designer.cli.output import clear_errors, console
+
+app = typer.Typer(
+    help="Design torch vision models: draw them, see every shape, train them, export PyTorch or ONNX.",
+    rich_markup_mode="rich",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(help="A .netwright document.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
+Weights = Annotated[
+    Optional[Path],  # noqa: UP045  typer reads Optional
+    typer.Option(help="A run folder, a checkpoint or a .safetensors file.", show_default=False),
+]
+
+
+def main() -> None:
+    """Entry point of the `netwright` command."""
+    app()
+
+
+def has_display() -> bool:
+    """Whether a window can be shown: always on Windows and macOS, by the session's variables elsewhere."""
+    if sys.platform in ("win32", "darwin") or os.environ.get("QT_QPA_PLATFORM"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Without a command, opens the window; with no display, runs the demo in the terminal."""
+    if version:
+        console.print(f"netwright {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        gui()
+
+
+@app.command()
+def gui(
+    file: Annotated[Optional[Path], typer.Argument(help="A document to open.", show_default=False)] = None,  # noqa: UP045
+    profile_startup: Annotated[bool, typer.Option(help="Print how long the first frame took, and leave.")] = False,
+) -> None:
+    """Open the window (the default)."""
+    if not has_display():
+        console.print("No display found, so the same job runs here in the terminal: netwright demo")
+        demo()
+        return
+    from designer.ui.app import main as open_window
+
+    with clear_errors():
+        raise typer.Exit(open_window(file, profile_startup=profile_startup))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("netwright-demo"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data; 0 keeps the document's.")] = 0,
+) -> None:
+    """Design, train, evaluate and export a small detector, start to end."""
+    from designer.cli.demo import run_demo
+
+    with clear_errors():
+        run_demo(out, epochs)
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="The document to write.", show_default=False)],
+    template: Annotated[str, typer.Option(help="See `netwright templates`.")] = "quick-start",
+) -> None:
+    """Write a new document from a template."""
+    from designer.cli.documents import new_document
+
+    with clear_errors():
+        new_document(file, template)
+
+
+@app.command()
+def templates(json: Json = False) -> None:
+    """List the templates."""
+    from designer.cli.documents import list_templates
+
+    with clear_errors():
+        list_templates(json)
+
+
+@app.command()
+def components(
+    name: Annotated[str, typer.Argument(help="An id, or words to search for.", show_default=False)] = "",
+    json: Json = False,
+) -> None:
+    """List the components, or describe one."""
+    from designer.cli.documents import list_components
+
+    with clear_errors():
+        list_components(name, json)
+
+
+@app.command()
+def check(file: File, json: Json = False) -> None:
+    """Say what is wrong with a document. Exit code 2 when it cannot run."""
+    from designer.cli.documents import check_document
+
+    with clear_errors():
+        check_document(file, json)
+
+
+@app.command()
+def summary(file: File, json: Json = False) -> None:
+    """Shapes, parameters, multiply-accumulates and memory of every node."""
+    from designer.cli.documents import summarise
+
+    with clear_errors():
+        summarise(file, json)
+
+
+@app.command()
+def train(
+    file: Annotated[Optional[Path], typer.Argument(help="A .netwright document.", show_default=False)] = None,  # noqa: UP045
+    resume: Annotated[Optional[Path], typer.Option(help="Go on with this run folder.", show_default=False)] = None,  # noqa: UP045
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    name: Annotated[str, typer.Option(help="Name of the run; made from the document's by default.")] = "",
+    data: Annotated[str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, coco:FOLDER, folder:IMAGES, or shapes.")] = "",
+    epochs: Annotated[Optional[int], typer.Option(min=1)] = None,  # noqa: UP045
+    batch: Annotated[Optional[int], typer.Option(min=1)] = None,  # noqa: UP045
+    learning_rate: Annotated[Optional[float], typer.Option("--lr")] = None,  # noqa: UP045
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "",
+    json: Json = False,
+) -> None:
+    """Train a document, or go on with a run."""
+    from designer.cli.runs import train_document
+
+    changes = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "device": device or None}
+    with clear_errors():
+        train_document(file, resume, runs, name, data, {k: v for k, v in changes.items() if v is not None}, json)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Measure a run's best checkpoint on its validation data."""
+    from designer.cli.runs import evaluate_run
+
+    with clear_errors():
+        evaluate_run(run, json)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the drawn images.")] = Path("predictions"),
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score drawn.")] = 0.25,
+    json: Json = False,
+) -> None:
+    """Run a trained model on images and draw what it finds."""
+    from designer.cli.runs import predict_images
+
+    with clear_errors():
+        predict_images(run, images, out, threshold, json)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],
+    to: Annotated[Literal["pytorch", "onnx"], typer.Option(help="A PyTorch folder or an ONNX file.")] = "onnx",
+    out: Annotated[Optional[Path], typer.Option(help="Where to; beside the document by default.", show_default=False)] = None,  # noqa: UP045
+    weights: Weights = None,
+    json: Json = False,
+) -> None:
+    """Write readable PyTorch code or a verified ONNX file."""
+    from designer.cli.runs import export_model
+
+    with clear_errors():
+        export_model(file, to, out, weights, json)
