@@ -138,7 +138,9 @@ def train(
     resume: Annotated[Optional[Path], typer.Option(help="Go on with this run folder.", show_default=False)] = None,  # noqa: UP045
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     name: Annotated[str, typer.Option(help="Name of the run; made from the document's by default.")] = "",
-    data: Annotated[str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, coco:FOLDER, folder:IMAGES, or shapes.")] = "",
+    data: Annotated[
+        str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, coco:FOLDER, folder:IMAGES, or shapes.")
+    ] = "",
     epochs: Annotated[Optional[int], typer.Option(min=1)] = None,  # noqa: UP045
     batch: Annotated[Optional[int], typer.Option(min=1)] = None,  # noqa: UP045
     learning_rate: Annotated[Optional[float], typer.Option("--lr")] = None,  # noqa: UP045
@@ -184,7 +186,9 @@ def predict(
 def export(
     file: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],
     to: Annotated[Literal["pytorch", "onnx"], typer.Option(help="A PyTorch folder or an ONNX file.")] = "onnx",
-    out: Annotated[Optional[Path], typer.Option(help="Where to; beside the document by default.", show_default=False)] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path], typer.Option(help="Where to; beside the document by default.", show_default=False)
+    ] = None,  # noqa: UP045
     weights: Weights = None,
     json: Json = False,
 ) -> None:

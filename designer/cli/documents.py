@@ -29,7 +29,9 @@ def new_document(file: Path, template: str) -> None:
     document = load_template(template)
     document.data.name = file.stem
     document.save(file)
-    console.print(f"Wrote {file}. Open it with [bold]netwright gui {file}[/] or train it with [bold]netwright train {file}[/].")
+    console.print(
+        f"Wrote {file}. Open it with [bold]netwright gui {file}[/] or train it with [bold]netwright train {file}[/]."
+    )
 
 
 def list_templates(as_json: bool) -> None:
@@ -70,7 +72,11 @@ def _describe(spec: ComponentSpec) -> None:
     console.print(f"[bold]{spec.name}[/]  {spec.id}", highlight=False)
     console.print(spec.doc + (f"\n\nPaper: {spec.paper}" if spec.paper else ""), markup=False, highlight=False)
     ports = [("in", p) for p in spec.inputs] + [("out", p) for p in spec.outputs]
-    table("\nPorts", ("", "name", "kind", "dims"), ((side, p.name + (" ..." * p.variadic), p.kind, p.dims) for side, p in ports))
+    table(
+        "\nPorts",
+        ("", "name", "kind", "dims"),
+        ((side, p.name + (" ..." * p.variadic), p.kind, p.dims) for side, p in ports),
+    )
     if spec.params:
         rows = ((p.name, p.type, "from the wires" if p.derived else p.default, _limits(p), p.help) for p in spec.params)
         table("\nParameters", ("name", "type", "default", "allowed", "help"), rows)
@@ -80,7 +86,13 @@ def _limits(param: Param) -> str:
     if param.choices:
         return ", ".join(map(str, param.choices))
     low, high = param.minimum, param.maximum
-    text = f"{low:g} to {high:g}" if low is not None and high is not None else f"{low:g} or more" if low is not None else ""
+    text = (
+        f"{low:g} to {high:g}"
+        if low is not None and high is not None
+        else f"{low:g} or more"
+        if low is not None
+        else ""
+    )
     return f"{text} {param.unit}".strip()
 
 
@@ -125,7 +137,16 @@ def summarise(file: Path, as_json: bool) -> None:
     for node_id in document.order():
         node, found = document.node(node_id), result.nodes[node_id]
         shapes = ", ".join(_shape(info) for info in found.outputs.values())
-        rows.append((node.title, node.component, shapes, count(found.params), giga(found.macs), megabytes(found.activation_bytes)))
+        rows.append(
+            (
+                node.title,
+                node.component,
+                shapes,
+                count(found.params),
+                giga(found.macs),
+                megabytes(found.activation_bytes),
+            )
+        )
     columns = ("node", "component", "output", "parameters", "GMACs", "activations")
     table(document.data.name, columns, rows, right=columns[3:])
     totals = result.totals

@@ -142,7 +142,7 @@ def composite(
 
 def snake_case(name: str) -> str:
     """`SqueezeExcite` -> `squeeze_excite`, `YOLOv8Head` -> `yolov8_head`, `C2f` -> `c2f`."""
-    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    name = re.sub(r"([A-Z]+)([A-Z][a-z](?!\d))", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 

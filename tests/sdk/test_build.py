@@ -147,7 +147,14 @@ def test_structured_values():
 
 @pytest.mark.parametrize(
     ("title", "name"),
-    [("Stem", "Stem"), ("P3 down", "P3_down"), ("3x3", "n3x3"), ("forward", "forward_"), ("class", "class_"), ("", "node")],
+    [
+        ("Stem", "Stem"),
+        ("P3 down", "P3_down"),
+        ("3x3", "n3x3"),
+        ("forward", "forward_"),
+        ("class", "class_"),
+        ("", "node"),
+    ],
 )
 def test_safe_name(title, name):
     assert safe_name(title, ()) == name
