@@ -1,11 +1,11 @@
-"""The command tree. Each command's work is in a module beside this one and is imported when it runs, so --help is quick."""
+"""The command tree. The work of each command is in a module beside this one, imported when it runs: --help is quick."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,7 +23,7 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(help="A .netwright document.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 Weights = Annotated[
-    Optional[Path],  # noqa: UP045  typer reads Optional
+    Path | None,
     typer.Option(help="A run folder, a checkpoint or a .safetensors file.", show_default=False),
 ]
 
@@ -55,7 +55,7 @@ def start(
 
 @app.command()
 def gui(
-    file: Annotated[Optional[Path], typer.Argument(help="A document to open.", show_default=False)] = None,  # noqa: UP045
+    file: Annotated[Path | None, typer.Argument(help="A document to open.", show_default=False)] = None,
     profile_startup: Annotated[bool, typer.Option(help="Print how long the first frame took, and leave.")] = False,
 ) -> None:
     """Open the window (the default)."""
@@ -134,16 +134,16 @@ def summary(file: File, json: Json = False) -> None:
 
 @app.command()
 def train(
-    file: Annotated[Optional[Path], typer.Argument(help="A .netwright document.", show_default=False)] = None,  # noqa: UP045
-    resume: Annotated[Optional[Path], typer.Option(help="Go on with this run folder.", show_default=False)] = None,  # noqa: UP045
+    file: Annotated[Path | None, typer.Argument(help="A .netwright document.", show_default=False)] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.", show_default=False)] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     name: Annotated[str, typer.Option(help="Name of the run; made from the document's by default.")] = "",
     data: Annotated[
         str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, coco:FOLDER, folder:IMAGES, or shapes.")
     ] = "",
-    epochs: Annotated[Optional[int], typer.Option(min=1)] = None,  # noqa: UP045
-    batch: Annotated[Optional[int], typer.Option(min=1)] = None,  # noqa: UP045
-    learning_rate: Annotated[Optional[float], typer.Option("--lr")] = None,  # noqa: UP045
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    batch: Annotated[int | None, typer.Option(min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "",
     json: Json = False,
 ) -> None:
@@ -187,8 +187,8 @@ def export(
     file: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],
     to: Annotated[Literal["pytorch", "onnx"], typer.Option(help="A PyTorch folder or an ONNX file.")] = "onnx",
     out: Annotated[
-        Optional[Path], typer.Option(help="Where to; beside the document by default.", show_default=False)
-    ] = None,  # noqa: UP045
+        Path | None, typer.Option(help="Where to; beside the document by default.", show_default=False)
+    ] = None,
     weights: Weights = None,
     json: Json = False,
 ) -> None:

@@ -125,7 +125,7 @@ def test_builder_refuses_what_cannot_be_wired():
     ref = g.add(Halve, *[g_input("x")], name="a")
     with pytest.raises(ComponentError, match="'a' cannot name a Halve"):
         g.add(Halve, ref, name="a")
-    with pytest.raises(ComponentError, match="no parameter 'size'. It has: width"):
+    with pytest.raises(ComponentError, match=r"no parameter 'size'\. It has: width"):
         g.add(Halve, ref, size=3)
     with pytest.raises(ComponentError, match="got 2 inputs, it has 1: x"):
         g.add(Halve, ref, ref)
