@@ -1,0 +1,133 @@
+"""Non-maximum suppression in plain tensor operations: exact, batched, and the same in ONNX at any batch and size."""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nodes.sdk.declare import Range, component
+from nodes.types import Detections, Predictions
+
+
+@component("post", role="post", aliases=("non-maximum suppression", "NonMaxSuppression", "batched_nms"))
+class NMS(nn.Module):
+    """Keeps the best-scored box of every object and drops those of the same class that overlap it.
+
+    A box may be kept for several classes. The result equals that of `torchvision.ops.batched_nms` on all pairs of a
+    box and a class above the score threshold; classes are compared, not shifted apart, so large images cost no
+    precision. Boxes are not clipped to the image. Runs in eval only.
+
+    Args:
+        iou_threshold: a box is dropped when it overlaps a better one by more. 0.7 as YOLOv8 is evaluated; 0.45 leaves
+            fewer doubles.
+        score_threshold: pairs at or below it are ignored. 0.001 keeps what mean average precision needs; raise it to
+            0.25 to look at detections.
+        max_detections: rows per image in the output.
+        pre_top_k: best pairs of a box and a class per image that take part; memory grows with its square.
+        class_agnostic: lets boxes of different classes suppress each other, so each box keeps one class at most.
+
+    Shapes: boxes [B, N, 4], scores [B, N, K] -> boxes [B, M, 4], scores [B, M], labels [B, M], M = max_detections.
+    """
+
+    def __init__(
+        self,
+        iou_threshold: Annotated[float, Range(0, 1, 0.05)] = 0.7,
+        score_threshold: Annotated[float, Range(0, 1, 0.05)] = 0.001,
+        max_detections: Annotated[int, Range(1, 5000)] = 300,
+        pre_top_k: Annotated[int, Range(1, 5000)] = 1000,
+        class_agnostic: bool = False,
+    ) -> None:
+        super().__init__()
+        self.iou_threshold, self.score_threshold = _float32_below(iou_threshold), _float32_below(score_threshold)
+        self.max_detections, self.pre_top_k, self.class_agnostic = max_detections, pre_top_k, class_agnostic
+
+    def forward(self, predictions: Predictions) -> Detections:
+        boxes, scores, labels = self._candidates(predictions.boxes.float(), predictions.scores.float())
+        valid = scores > self.score_threshold
+        kept = _greedy(self._suppresses(boxes, labels), valid)
+        return self._rows(boxes, scores, labels, kept)
+
+    def _candidates(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The best `pre_top_k` pairs of a box and a class: boxes [B, P, 4], scores [B, P] falling, labels [B, P].
+
+        Where there are fewer, scores are -1. Equal scores keep the order of the boxes, then of the classes.
+        """
+        count, cells, classes = self.pre_top_k, boxes.shape[1], scores.shape[2]
+        # A pair among the best `count` belongs to a box among the best `count` by their best class. The padding makes
+        # room for topk however few boxes there are, with no branch on a size that may be dynamic in an export.
+        best = F.pad(scores.amax(2), (0, count), value=-1.0)
+        index = best.topk(count, dim=1).indices.sort(dim=1).values  # [B, P]
+        real = (index < cells)[..., None]
+        index = index.clamp(max=cells - 1)[..., None]
+        boxes = boxes.gather(1, index.expand(-1, -1, 4))
+        scores = scores.gather(1, index.expand(-1, -1, classes)).masked_fill(~real, -1.0).flatten(1)  # [B, P * K]
+        # topk alone leaves equal scores in any order, and differently in each runtime.
+        pair = scores.topk(count, dim=1).indices.sort(dim=1).values
+        scores, order = scores.gather(1, pair).sort(dim=1, descending=True, stable=True)
+        pair = pair.gather(1, order)
+        boxes = boxes.gather(1, (pair // classes)[..., None].expand(-1, -1, 4))
+        return boxes, scores, pair % classes
+
+    def _suppresses(self, boxes: Tensor, labels: Tensor) -> Tensor:
+        """[B, P, P] float 1 where the row's candidate, if kept, drops the column's, which comes later."""
+        x1, y1, x2, y2 = boxes.unbind(2)
+        area = (x2 - x1) * (y2 - y1)
+        width = (torch.minimum(x2[:, :, None], x2[:, None]) - torch.maximum(x1[:, :, None], x1[:, None])).clamp(min=0)
+        height = (torch.minimum(y2[:, :, None], y2[:, None]) - torch.maximum(y1[:, :, None], y1[:, None])).clamp(min=0)
+        inter = width * height
+        # No epsilon: torchvision has none, and the nan of two empty boxes compares as not overlapping.
+        over = inter / (area[:, :, None] + area[:, None] - inter) > self.iou_threshold
+        if not self.class_agnostic:
+            over = over & (labels[:, :, None] == labels[:, None])
+        return over.float().triu(1)
+
+    def _rows(self, boxes: Tensor, scores: Tensor, labels: Tensor, kept: Tensor) -> Detections:
+        """The first `max_detections` kept candidates, in order, padded."""
+        count = kept.shape[1]
+        rank = torch.arange(count, 0, -1, device=boxes.device, dtype=torch.float32) * kept
+        rank = F.pad(rank, (0, max(0, self.max_detections - count)))
+        rank, row = rank.topk(self.max_detections, dim=1)
+        used, row = rank > 0, row.clamp(max=count - 1)
+        boxes = boxes.gather(1, row[..., None].expand(-1, -1, 4)) * used[..., None]
+        scores, labels = scores.gather(1, row) * used, labels.gather(1, row).masked_fill(~used, -1)
+        return Detections(boxes, scores, labels)
+
+
+def _greedy(suppresses: Tensor, valid: Tensor) -> Tensor:
+    """[B, P] which candidates greedy suppression keeps: those that no kept, better one suppresses.
+
+    Starting from all, each round settles at least one more candidate of every chain of suppressions, so the rounds end
+    at the exact answer, after as many as the longest chain: a handful for a detector's output, P at worst.
+    """
+
+    def again(kept: Tensor, changed: Tensor) -> Tensor:
+        return changed
+
+    def settle(kept: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:
+        dropped = (kept.float()[:, None] @ suppresses).squeeze(1) > 0
+        settled = valid & ~dropped
+        return settled, (settled != kept).any()
+
+    state = (valid, valid.any())
+    if valid.is_meta:
+        return valid
+    if torch.compiler.is_compiling():
+        return torch.while_loop(again, settle, state)[0]
+    while again(*state):
+        state = settle(*state)
+    return state[0]
+
+
+def _float32_below(value: float) -> float:
+    """The largest float32 that is not above `value`.
+
+    `x > value` then holds for the same float32 `x` as in double precision, which is how torchvision compares on the
+    CPU: at a threshold of 0.6, three cells shared of five are dropped in both or in neither.
+    """
+    bits = struct.unpack("I", struct.pack("f", value))[0]
+    rounded = struct.unpack("f", struct.pack("I", bits))[0]
+    return struct.unpack("f", struct.pack("I", bits - 1))[0] if rounded > value else rounded
