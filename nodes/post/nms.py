@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._higher_order_ops import while_loop
 
 from nodes.sdk.declare import Range, component
 from nodes.types import Detections, Predictions
@@ -67,7 +68,7 @@ class NMS(nn.Module):
         scores = scores.gather(1, index.expand(-1, -1, classes)).masked_fill(~real, -1.0).flatten(1)  # [B, P * K]
         # topk alone leaves equal scores in any order, and differently in each runtime.
         pair = scores.topk(count, dim=1).indices.sort(dim=1).values
-        scores, order = scores.gather(1, pair).sort(dim=1, descending=True, stable=True)
+        scores, order = _stable_sort(scores.gather(1, pair))
         pair = pair.gather(1, order)
         boxes = boxes.gather(1, (pair // classes)[..., None].expand(-1, -1, 4))
         return boxes, scores, pair % classes
@@ -97,6 +98,14 @@ class NMS(nn.Module):
         return Detections(boxes, scores, labels)
 
 
+def _stable_sort(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Falling scores [B, P] with where each was; equal ones keep their order."""
+    if torch.compiler.is_exporting():
+        # The ONNX exporter knows no stable sort, but writes a TopK, which keeps the order of equal values.
+        return scores.sort(dim=1, descending=True)
+    return scores.sort(dim=1, descending=True, stable=True)
+
+
 def _greedy(suppresses: Tensor, valid: Tensor) -> Tensor:
     """[B, P] which candidates greedy suppression keeps: those that no kept, better one suppresses.
 
@@ -105,18 +114,19 @@ def _greedy(suppresses: Tensor, valid: Tensor) -> Tensor:
     """
 
     def again(kept: Tensor, changed: Tensor) -> Tensor:
-        return changed
+        return changed > 0
 
     def settle(kept: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:
         dropped = (kept.float()[:, None] @ suppresses).squeeze(1) > 0
         settled = valid & ~dropped
-        return settled, (settled != kept).any()
+        return settled, (settled != kept).sum()
 
-    state = (valid, valid.any())
     if valid.is_meta:
         return valid
+    # while_loop takes no tensor twice, so this starts from all, not from `valid`.
+    state = torch.ones_like(valid), valid.sum()
     if torch.compiler.is_compiling():
-        return torch.while_loop(again, settle, state)[0]
+        return while_loop(again, settle, state)[0]
     while again(*state):
         state = settle(*state)
     return state[0]
