@@ -1,0 +1,81 @@
+"""The document's data: what a `.netwright` file holds. Unknown fields are kept and written back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from designer.graph.training import DataSettings, TrainingSettings
+
+VERSION = 1
+"""Format version written by this program."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Node(Part):
+    """One component on the canvas. `component` may be unknown here; its node and wires are kept all the same."""
+
+    id: str = Field(min_length=1)
+    component: str = Field(min_length=1)
+    title: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    x: float = 0.0
+    y: float = 0.0
+    color: str = ""
+    note: str = ""
+    frozen: bool = False
+    disabled: bool = False
+
+
+class Wire(Part):
+    """From an output port of one node to an input port of another; a variadic input is `xs.0`, `xs.1`, ..."""
+
+    id: str = Field(min_length=1)
+    source: str
+    source_port: str = "out"
+    target: str
+    target_port: str
+
+    @property
+    def ends(self) -> tuple[str, str, str, str]:
+        return self.source, self.source_port, self.target, self.target_port
+
+
+class Group(Part):
+    """A titled frame around nodes."""
+
+    id: str = Field(min_length=1)
+    title: str = ""
+    nodes: list[str] = Field(default_factory=list)
+    color: str = ""
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+
+
+class GraphData(Part):
+    """A whole document as data."""
+
+    version: int = VERSION
+    name: str = "Untitled"
+    nodes: list[Node] = Field(default_factory=list)
+    wires: list[Wire] = Field(default_factory=list)
+    groups: list[Group] = Field(default_factory=list)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    data: DataSettings = Field(default_factory=DataSettings)
+
+    def node(self, node_id: str) -> Node | None:
+        return next((n for n in self.nodes if n.id == node_id), None)
+
+    def inputs_of(self, node_id: str) -> dict[str, Wire]:
+        """The wires that arrive at a node, by target port."""
+        return {w.target_port: w for w in self.wires if w.target == node_id}
+
+    def outputs_of(self, node_id: str) -> Iterator[Wire]:
+        return (w for w in self.wires if w.source == node_id)

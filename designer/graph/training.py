@@ -1,0 +1,60 @@
+"""The training and data sections of a document. The Train dock builds its form from these fields."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A section whose unknown fields are kept, so that a newer version's file survives an older program."""
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True)
+
+
+class TrainingSettings(Section):
+    """How to train. `title`, `description` and the bounds of each field are what the window shows."""
+
+    epochs: int = Field(20, ge=1, le=100_000, title="Epochs", description="Passes over the training images.")
+    batch: int = Field(16, ge=1, le=65_536, title="Batch size", description="Images per step.")
+    learning_rate: float = Field(
+        0.01, gt=0, le=10, title="Learning rate", description="Rate after warm-up; the schedule lowers it from there."
+    )
+    optimizer: Literal["sgd", "adamw"] = Field(
+        "sgd", title="Optimizer", description="SGD with Nesterov momentum, or AdamW (rates near 0.001)."
+    )
+    momentum: float = Field(0.937, ge=0, lt=1, title="Momentum", description="SGD's momentum, or AdamW's first beta.")
+    weight_decay: float = Field(5e-4, ge=0, le=1, title="Weight decay", description="Not applied to norms and biases.")
+    schedule: Literal["cosine", "step", "constant"] = Field(
+        "cosine", title="Schedule", description="Cosine to 1 %, a tenth at 60 % and 85 %, or constant."
+    )
+    warmup_epochs: float = Field(1.0, ge=0, le=1000, title="Warm-up", description="Epochs of linear warm-up.")
+    ema: bool = Field(True, title="Average weights", description="Evaluate a moving average of the weights.")
+    ema_decay: float = Field(0.999, ge=0, lt=1, title="Averaging decay", description="Closer to 1 averages longer.")
+    clip_norm: float = Field(10.0, ge=0, title="Clip gradients", description="Largest gradient norm; 0 turns it off.")
+    accumulate: int = Field(1, ge=1, le=1024, title="Accumulate", description="Batches summed before one step.")
+    amp: bool = Field(True, title="Mixed precision", description="bfloat16 or float16 on a GPU; no effect on a CPU.")
+    device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:1 or mps.")
+    workers: int = Field(2, ge=0, le=256, title="Workers", description="Processes that load images.")
+    seed: int = Field(0, ge=0, title="Seed", description="The same seed repeats the run.")
+    eval_every: int = Field(1, ge=1, title="Evaluate every", description="Epochs between evaluations.")
+    patience: int = Field(0, ge=0, title="Patience", description="Stop after so many evaluations without gain; 0: never.")
+    checkpoint_every: int = Field(1, ge=1, title="Checkpoint every", description="Epochs between checkpoints.")
+    flip: float = Field(0.5, ge=0, le=1, title="Flip", description="Chance of a horizontal flip.")
+    jitter: float = Field(0.5, ge=0, le=1, title="Colour jitter", description="Strength of the colour changes.")
+
+
+class DataSettings(Section):
+    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco) or a folder of class folders (folder)."""
+
+    kind: Literal["shapes", "coco", "yolo", "folder"] = Field(
+        "shapes", title="Data", description="Built-in shapes, COCO JSON, YOLO folders, or a folder of class folders."
+    )
+    path: str = Field("", title="Path", description="File or folder of the data set.")
+    train: str = Field("", title="Training part", description="Sub-folder or annotation file; found by itself if empty.")
+    val: str = Field("", title="Validation part", description="Sub-folder or annotation file; found by itself if empty.")
+    classes: int = Field(3, ge=1, le=6, title="Classes", description="Kinds of shapes drawn.")
+    train_images: int = Field(1024, ge=1, le=1_000_000, title="Training images", description="Shapes images to train on.")
+    val_images: int = Field(128, ge=1, le=100_000, title="Validation images", description="Shapes images held out.")
+    max_objects: int = Field(4, ge=1, le=50, title="Objects", description="Most shapes in one image.")
