@@ -46,9 +46,14 @@ class NMS(nn.Module):
         self.iou_threshold, self.score_threshold = _float32_below(iou_threshold), _float32_below(score_threshold)
         self.max_detections, self.pre_top_k, self.class_agnostic = max_detections, pre_top_k, class_agnostic
 
+    @torch.no_grad()
     def forward(self, predictions: Predictions) -> Detections:
         boxes, scores, labels = self._candidates(predictions.boxes.float(), predictions.scores.float())
         valid = scores > self.score_threshold
+        if not (torch.compiler.is_compiling() or valid.is_meta):
+            # Scores fall, so those above the threshold come first; most images have far fewer than `pre_top_k`.
+            used = max(1, int(valid.sum(1).max()))
+            boxes, scores, labels, valid = boxes[:, :used], scores[:, :used], labels[:, :used], valid[:, :used]
         kept = _greedy(self._suppresses(boxes, labels), valid)
         return self._rows(boxes, scores, labels, kept)
 
@@ -75,16 +80,18 @@ class NMS(nn.Module):
 
     def _suppresses(self, boxes: Tensor, labels: Tensor) -> Tensor:
         """[B, P, P] float 1 where the row's candidate, if kept, drops the column's, which comes later."""
-        x1, y1, x2, y2 = boxes.unbind(2)
+        x1, y1, x2, y2 = boxes.transpose(1, 2).contiguous().unbind(1)  # side by side: half the time of strided ones
         area = (x2 - x1) * (y2 - y1)
-        width = (torch.minimum(x2[:, :, None], x2[:, None]) - torch.maximum(x1[:, :, None], x1[:, None])).clamp(min=0)
-        height = (torch.minimum(y2[:, :, None], y2[:, None]) - torch.maximum(y1[:, :, None], y1[:, None])).clamp(min=0)
-        inter = width * height
+        # In place: these are the largest tensors here, and new memory for each step took half of the time.
+        inter = torch.minimum(x2[:, :, None], x2[:, None]).sub_(torch.maximum(x1[:, :, None], x1[:, None]))
+        height = torch.minimum(y2[:, :, None], y2[:, None]).sub_(torch.maximum(y1[:, :, None], y1[:, None]))
+        inter.clamp_(min=0).mul_(height.clamp_(min=0))
+        union = (area[:, :, None] + area[:, None]).sub_(inter)
         # No epsilon: torchvision has none, and the nan of two empty boxes compares as not overlapping.
-        over = inter / (area[:, :, None] + area[:, None] - inter) > self.iou_threshold
+        over = inter.div_(union) > self.iou_threshold
         if not self.class_agnostic:
-            over = over & (labels[:, :, None] == labels[:, None])
-        return over.float().triu(1)
+            over &= labels[:, :, None] == labels[:, None]
+        return over.triu(1).float()
 
     def _rows(self, boxes: Tensor, scores: Tensor, labels: Tensor, kept: Tensor) -> Detections:
         """The first `max_detections` kept candidates, in order, padded."""
