@@ -1,4 +1,7 @@
-"""The primitive changes of a document: each can be inverted, and observers see each one as it is applied."""
+"""The primitive changes of a document: each can be inverted, and observers see each one as it is applied.
+
+`index` is the place in the document's list, so that undo puts a thing back where it was.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,19 @@ from designer.graph.model import Group, Node, Wire
 @dataclass(frozen=True)
 class NodeAdded:
     node: Node
+    index: int
 
     def inverse(self) -> Change:
-        return NodeRemoved(self.node)
+        return NodeRemoved(self.node, self.index)
 
 
 @dataclass(frozen=True)
 class NodeRemoved:
     node: Node
+    index: int
 
     def inverse(self) -> Change:
-        return NodeAdded(self.node)
+        return NodeAdded(self.node, self.index)
 
 
 @dataclass(frozen=True)
@@ -40,33 +45,37 @@ class NodeChanged:
 @dataclass(frozen=True)
 class WireAdded:
     wire: Wire
+    index: int
 
     def inverse(self) -> Change:
-        return WireRemoved(self.wire)
+        return WireRemoved(self.wire, self.index)
 
 
 @dataclass(frozen=True)
 class WireRemoved:
     wire: Wire
+    index: int
 
     def inverse(self) -> Change:
-        return WireAdded(self.wire)
+        return WireAdded(self.wire, self.index)
 
 
 @dataclass(frozen=True)
 class GroupAdded:
     group: Group
+    index: int
 
     def inverse(self) -> Change:
-        return GroupRemoved(self.group)
+        return GroupRemoved(self.group, self.index)
 
 
 @dataclass(frozen=True)
 class GroupRemoved:
     group: Group
+    index: int
 
     def inverse(self) -> Change:
-        return GroupAdded(self.group)
+        return GroupAdded(self.group, self.index)
 
 
 @dataclass(frozen=True)

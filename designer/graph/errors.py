@@ -1,11 +1,11 @@
 """Every error a user can cause. Each message says what is wrong, where, and what to do.
 
-    NetwrightError
-    ├── DocumentError       a file that cannot be read as a document (path, line)
-    ├── CannotConnect       two ports that cannot be wired
-    ├── UnknownNode         an id or title that is not in the document
-    ├── EditError           an edit that cannot be applied; nothing was changed
-    └── GraphError          a document with problems, where a runnable one is needed (problems)
+NetwrightError
+├── DocumentError       a file that cannot be read as a document (path, line)
+├── CannotConnect       two ports that cannot be wired
+├── UnknownNode         an id or title that is not in the document
+├── EditError           an edit that cannot be applied; nothing was changed
+└── GraphError          a document with problems, where a runnable one is needed (problems)
 """
 
 from __future__ import annotations

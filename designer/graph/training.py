@@ -39,7 +39,9 @@ class TrainingSettings(Section):
     workers: int = Field(2, ge=0, le=256, title="Workers", description="Processes that load images.")
     seed: int = Field(0, ge=0, title="Seed", description="The same seed repeats the run.")
     eval_every: int = Field(1, ge=1, title="Evaluate every", description="Epochs between evaluations.")
-    patience: int = Field(0, ge=0, title="Patience", description="Stop after so many evaluations without gain; 0: never.")
+    patience: int = Field(
+        0, ge=0, title="Patience", description="Stop after so many evaluations without gain; 0: never."
+    )
     checkpoint_every: int = Field(1, ge=1, title="Checkpoint every", description="Epochs between checkpoints.")
     flip: float = Field(0.5, ge=0, le=1, title="Flip", description="Chance of a horizontal flip.")
     jitter: float = Field(0.5, ge=0, le=1, title="Colour jitter", description="Strength of the colour changes.")
@@ -52,9 +54,15 @@ class DataSettings(Section):
         "shapes", title="Data", description="Built-in shapes, COCO JSON, YOLO folders, or a folder of class folders."
     )
     path: str = Field("", title="Path", description="File or folder of the data set.")
-    train: str = Field("", title="Training part", description="Sub-folder or annotation file; found by itself if empty.")
-    val: str = Field("", title="Validation part", description="Sub-folder or annotation file; found by itself if empty.")
+    train: str = Field(
+        "", title="Training part", description="Sub-folder or annotation file; found by itself if empty."
+    )
+    val: str = Field(
+        "", title="Validation part", description="Sub-folder or annotation file; found by itself if empty."
+    )
     classes: int = Field(3, ge=1, le=6, title="Classes", description="Kinds of shapes drawn.")
-    train_images: int = Field(1024, ge=1, le=1_000_000, title="Training images", description="Shapes images to train on.")
+    train_images: int = Field(
+        1024, ge=1, le=1_000_000, title="Training images", description="Shapes images to train on."
+    )
     val_images: int = Field(128, ge=1, le=100_000, title="Validation images", description="Shapes images held out.")
     max_objects: int = Field(4, ge=1, le=50, title="Objects", description="Most shapes in one image.")
