@@ -46,8 +46,8 @@ class Index:
         for wire in data.wires:
             self._hook(wire)
         self._next = dict.fromkeys("nwg", 0)
-        for item in (*data.nodes, *data.wires, *data.groups):
-            if match := re.fullmatch(r"([nwg])(\d+)", item.id):
+        for taken in [i.id for i in data.nodes] + [i.id for i in data.wires] + [i.id for i in data.groups]:
+            if match := re.fullmatch(r"([nwg])(\d+)", taken):
                 self._next[match[1]] = max(self._next[match[1]], int(match[2]))
 
     def new_id(self, letter: str) -> str:

@@ -3,8 +3,12 @@
 {"op": "set_param", "node": "n3", "name": "width", "value": 64}
 {"op": "insert", "wire": "w2", "component": "resize.upsample", "params": {"scale": 2}}
 {"op": "connect", "source": "n1", "source_port": "out", "target": "n2", "target_port": "x"}
-{"op": "disconnect", "wire": "w2"}   {"op": "remove", "node": "n4"}   {"op": "reset_param", "node": "n3", "name": "width"}
-{"op": "set_data", "classes": 4}     {"op": "set_training", "batch": 8}   {"op": "replace", "node": "n3", "component": "..."}
+{"op": "disconnect", "wire": "w2"}
+    {"op": "remove", "node": "n4"}
+    {"op": "reset_param", "node": "n3", "name": "width"}
+    {"op": "replace", "node": "n3", "component": "resize.upsample"}
+{"op": "set_data", "classes": 4}
+    {"op": "set_training", "batch": 8}
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ class GraphData(Part):
     nodes: list[Node] = Field(default_factory=list)
     wires: list[Wire] = Field(default_factory=list)
     groups: list[Group] = Field(default_factory=list)
-    training: TrainingSettings = Field(default_factory=TrainingSettings)
-    data: DataSettings = Field(default_factory=DataSettings)
+    training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
+    data: DataSettings = Field(default_factory=lambda: DataSettings())
 
     def node(self, node_id: str) -> Node | None:
         return next((n for n in self.nodes if n.id == node_id), None)

@@ -48,7 +48,7 @@ class TrainingSettings(Section):
 
 
 class DataSettings(Section):
-    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco) or a folder of class folders (folder)."""
+    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco), or a folder of class folders."""
 
     kind: Literal["shapes", "coco", "yolo", "folder"] = Field(
         "shapes", title="Data", description="Built-in shapes, COCO JSON, YOLO folders, or a folder of class folders."

@@ -16,7 +16,7 @@ def to_networkx(data: GraphData) -> nx.MultiDiGraph:
     """Nodes by id with their `node`, edges by wire id with their `wire`. Dangling wires are left out."""
     import networkx as nx
 
-    graph = nx.MultiDiGraph()
+    graph: nx.MultiDiGraph = nx.MultiDiGraph()
     for node in data.nodes:
         graph.add_node(node.id, node=node)
     for wire in data.wires:

@@ -1,0 +1,64 @@
+"""Copy and paste of nodes as text, between documents and windows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from designer.graph.changes import NodeChanged
+from designer.graph.document import Document
+from designer.graph.errors import DocumentError
+from designer.graph.model import GraphData
+from designer.graph.storage import dump, parse
+
+
+def copy_nodes(document: Document, ids: Iterable[str]) -> str:
+    """The nodes and the wires between them, as the text of a document."""
+    chosen = set(ids)
+    part = GraphData(
+        name="Clipboard",
+        nodes=[n for n in document.data.nodes if n.id in chosen],
+        wires=[w for w in document.data.wires if w.source in chosen and w.target in chosen],
+    )
+    return dump(part)
+
+
+def can_paste(text: str) -> bool:
+    """Whether some text holds nodes. Cheap: it looks at the beginning only."""
+    return text.lstrip().startswith("{") and '"version"' in text[:200]
+
+
+def paste_nodes(document: Document, text: str, offset: tuple[float, float] = (40.0, 40.0)) -> list[str]:
+    """Adds copied nodes with new ids and free titles, as one step.
+
+    Args:
+        document: where to.
+        text: what `copy_nodes` gave.
+        offset: added to the copied positions.
+
+    Returns:
+        The new nodes' ids.
+
+    Raises:
+        DocumentError: when the text holds no nodes; nothing is changed.
+    """
+    try:
+        part = parse(text, "clipboard")
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise DocumentError(f"The clipboard holds no nodes: {error}.") from None
+    ids: dict[str, str] = {}
+    with document.edit(f"Paste {len(part.nodes)} nodes" if len(part.nodes) != 1 else f"Paste {part.nodes[0].title}"):
+        for node in part.nodes:
+            at = (node.x + offset[0], node.y + offset[1])
+            made = document.add(node.component, title=node.title, at=at)
+            ids[node.id] = made.id
+            for field in ("params", "color", "note", "frozen", "disabled"):
+                old, new = getattr(made, field), getattr(node, field)
+                if old != new:
+                    document._do("Paste", [NodeChanged(made.id, field, old, new)])
+        for wire in part.wires:
+            if wire.source in ids and wire.target in ids:
+                document.connect(ids[wire.source], ids[wire.target], wire.source_port, wire.target_port)
+    return list(ids.values())

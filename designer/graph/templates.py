@@ -1,0 +1,47 @@
+"""The documents that ship with Netwright, in `assets/templates`."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from designer.graph.document import Document
+from designer.graph.errors import NetwrightError
+from designer.graph.paths import assets_dir
+from designer.graph.storage import SUFFIX, read
+
+if TYPE_CHECKING:
+    from nodes.sdk.spec import Catalogue
+
+
+@dataclass(frozen=True)
+class Template:
+    """A shipped document: file stem, title, one sentence, and what it is for (`detect`, `classify`)."""
+
+    name: str
+    title: str
+    summary: str
+    task: str
+    path: Path
+
+
+def templates() -> list[Template]:
+    """All templates; the quick start comes first."""
+    found = []
+    for path in (assets_dir() / "templates").glob(f"*{SUFFIX}"):
+        extra = (data := read(path)).model_extra or {}
+        found.append(Template(path.stem, data.name, str(extra.get("summary", "")), str(extra.get("task", "")), path))
+    return sorted(found, key=lambda t: (t.name != "quick-start", t.name))
+
+
+def load_template(name: str, catalogue: Catalogue | None = None) -> Document:
+    """A new, unsaved document made from a template. Raises NetwrightError for an unknown name."""
+    path = assets_dir() / "templates" / f"{name}{SUFFIX}"
+    known = [t.name for t in templates()]
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
+        raise NetwrightError(f"There is no template {name!r}. {hint}")
+    return Document(read(path), catalogue)

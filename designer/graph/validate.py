@@ -1,0 +1,193 @@
+"""Checks that need no torch: wiring, kinds, parameters. Everything found is reported, each with what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from designer.graph.model import GraphData, Node
+from designer.graph.problems import Fix, Problem
+from designer.graph.view import topological
+from nodes.sdk.spec import ComponentSpec, Param, base_port
+
+if TYPE_CHECKING:
+    from nodes.sdk.spec import Catalogue
+
+
+def validate(data: GraphData, catalogue: Catalogue | None) -> list[Problem]:
+    """All structural problems of a document, in document order, errors of the whole document first."""
+    found = [*_whole(data, catalogue), *_wires(data, catalogue)]
+    if catalogue is not None:
+        for node in data.nodes:
+            spec = catalogue.get(node.component)
+            if spec is None:
+                found.append(_unknown(node, catalogue))
+            else:
+                found += _missing_inputs(data, node, spec)
+                found += _params(node, spec)
+    return found
+
+
+def _whole(data: GraphData, catalogue: Catalogue | None) -> Iterator[Problem]:
+    loop = _cycle(data)
+    if loop:
+        titles = {n.id: n.title for n in data.nodes}
+        last = next(w for w in data.wires if w.source == loop[-1] and w.target == loop[0])
+        yield Problem(
+            "error",
+            f"The wires close a loop: {' -> '.join(titles[n] for n in [*loop, loop[0]])}. Take one of them out.",
+            loop[0],
+            last.target_port,
+            "cycle",
+            (
+                Fix(
+                    f"Remove the wire from {titles[loop[-1]]} to {titles[loop[0]]}",
+                    ({"op": "disconnect", "wire": last.id},),
+                ),
+            ),
+        )
+    if catalogue is not None and data.nodes:
+        roles = [spec.role for n in data.nodes if (spec := catalogue.get(n.component)) is not None]
+        if "input" not in roles and len(roles) == len(data.nodes):
+            yield Problem(
+                "error", "The model has no input. Add an Image input and wire it to the first node.", code="no_input"
+            )
+
+
+def _cycle(data: GraphData) -> list[str]:
+    """The nodes of one loop in wire order, or none."""
+    order = topological(data)
+    place = {node: i for i, node in enumerate(order)}
+    back = next(
+        (w for w in data.wires if w.source in place and w.target in place and place[w.source] >= place[w.target]), None
+    )
+    if back is None:
+        return []
+    following: dict[str, list[str]] = {}
+    for wire in data.wires:
+        following.setdefault(wire.source, []).append(wire.target)
+    # The wire closes a loop only with a way back from its target to its source; breadth first finds a shortest one.
+    for start, goal in [(w.target, w.source) for w in data.wires if w.source in place and w.target in place]:
+        came: dict[str, str] = {start: ""}
+        queue = [start]
+        for node in queue:
+            if node == goal:
+                path = [node]
+                while came[path[-1]]:
+                    path.append(came[path[-1]])
+                return path[::-1]
+            for target in following.get(node, ()):
+                if target not in came and target in place:
+                    came[target] = node
+                    queue.append(target)
+    return []
+
+
+def _wires(data: GraphData, catalogue: Catalogue | None) -> Iterator[Problem]:
+    nodes = {n.id: n for n in data.nodes}
+    seen: dict[tuple[str, str], str] = {}
+    for wire in data.wires:
+        remove = (Fix("Remove the wire", ({"op": "disconnect", "wire": wire.id},)),)
+        source, target = nodes.get(wire.source), nodes.get(wire.target)
+        if source is None or target is None:
+            gone = wire.source if source is None else wire.target
+            kept = target or source
+            yield Problem(
+                "error",
+                f"Wire {wire.id} {'starts' if source is None else 'ends'} at node {gone!r}, which does not exist. Remove it.",
+                kept.id if kept else None,
+                code="dangling",
+                fixes=remove,
+            )
+            continue
+        key = (wire.target, wire.target_port)
+        if key in seen:
+            yield Problem(
+                "error",
+                f"{target.title}: input {wire.target_port} has two wires. Remove one.",
+                target.id,
+                wire.target_port,
+                "occupied",
+                remove,
+            )
+        seen[key] = wire.id
+        if catalogue is not None:
+            yield from _ports(wire.source_port, wire.target_port, source, target, catalogue, remove)
+
+
+def _ports(
+    out_name: str, in_name: str, source: Node, target: Node, catalogue: Catalogue, remove: tuple[Fix, ...]
+) -> Iterator[Problem]:
+    gives, takes = catalogue.get(source.component), catalogue.get(target.component)
+    output = gives.output(out_name) if gives else None
+    entered = takes.input(in_name) if takes else None
+    if gives and output is None:
+        names = ", ".join(p.name for p in gives.outputs) or "none"
+        message = f"{source.title} has no output {out_name!r} (it has {names}). Wire another one."
+        yield Problem("error", message, source.id, code="port", fixes=remove)
+    if takes and entered is None:
+        names = ", ".join(p.name for p in takes.inputs) or "none"
+        message = f"{target.title} has no input {in_name!r} (it has {names}). Wire another one."
+        yield Problem("error", message, target.id, in_name, "port", remove)
+    if output and entered and output.kind != entered.kind and "any" not in (output.kind, entered.kind):
+        message = (
+            f"{target.title}: input {in_name} takes {entered.kind}, {source.title} gives {output.kind}. "
+            f"Wire a node that gives {entered.kind}."
+        )
+        yield Problem("error", message, target.id, in_name, "kind", remove)
+
+
+def _unknown(node: Node, catalogue: Catalogue) -> Problem:
+    known = {c.rpartition(".")[2]: c for c in catalogue}
+    last = node.component.rpartition(".")[2]
+    close = difflib.get_close_matches(node.component, list(catalogue), 1, 0.75)
+    close = close or [known[n] for n in difflib.get_close_matches(last, list(known), 1, 0.75)]
+    hint = f"Did you mean {close[0]}?" if close else "Install the package that has it, or replace the node."
+    fixes = ()
+    if close:
+        edit = {"op": "replace", "node": node.id, "component": close[0]}
+        fixes = (Fix(f"Replace by {catalogue[close[0]].name}", (edit,)),)
+    message = f"{node.title or node.id}: unknown component {node.component!r}. {hint} The node and its wires are kept."
+    return Problem("error", message, node.id, code="unknown_component", fixes=fixes)
+
+
+def _missing_inputs(data: GraphData, node: Node, spec: ComponentSpec) -> Iterator[Problem]:
+    wired = {base_port(p) for p in data.inputs_of(node.id)}
+    for port in spec.inputs:
+        if port.name not in wired:
+            name = port.name + (".0" if port.variadic else "")
+            message = f"{node.title}: input {port.name} is not wired. Drag a wire from a node that gives {port.kind}."
+            yield Problem("error", message, node.id, name, "missing")
+
+
+def _params(node: Node, spec: ComponentSpec) -> Iterator[Problem]:
+    for name, value in node.params.items():
+        param = spec.param(name)
+        if param is None:
+            known = ", ".join(p.name for p in spec.settings) or "none"
+            message = f"{node.title}: {spec.name} has no parameter {name!r} (it has {known}). Remove it."
+            edit = {"op": "reset_param", "node": node.id, "name": name}
+            yield Problem("error", message, node.id, code="param", fixes=(Fix(f"Remove {name}", (edit,)),))
+        elif not param.derived and (wrong := param.check(value)):
+            yield Problem(
+                "error", f"{node.title}: {wrong}", node.id, code="param", fixes=_param_fixes(node, param, value)
+            )
+    for param in spec.settings:
+        if param.required and param.name not in node.params:
+            yield Problem("error", f"{node.title}: {param.name} must be set.", node.id, code="param")
+
+
+def _param_fixes(node: Node, param: Param, value: object) -> tuple[Fix, ...]:
+    fixes = []
+    if param.type in ("int", "float") and isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = param.minimum, param.maximum
+        near = low if low is not None and value < low else high if high is not None and value > high else None
+        if near is not None:
+            near = int(near) if param.type == "int" else near
+            edit = {"op": "set_param", "node": node.id, "name": param.name, "value": near}
+            fixes.append(Fix(f"Set {param.name} to {near}", (edit,)))
+    if not param.required:
+        edit = {"op": "reset_param", "node": node.id, "name": param.name}
+        fixes.append(Fix(f"Set {param.name} to its default, {param.default}", (edit,)))
+    return tuple(fixes)
