@@ -360,7 +360,7 @@ class Document:
         return self.history.is_dirty
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Calls `observer` with each change as it is applied, also by undo and redo. Returns a function that ends it."""
+        """Calls `observer` with each change as it is applied, also by undo and redo. Returns a function to end it."""
         self._observers.append(observer)
 
         def unsubscribe() -> None:

@@ -1,4 +1,4 @@
-"""`.netwright` files: JSON with one node or wire a line. Reading refuses what it cannot understand; writing is atomic."""
+"""`.netwright` files: JSON, one node or wire a line. Reading refuses what it cannot understand; writing is atomic."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _migrated(raw: dict[str, Any], path: str | Path) -> dict[str, Any]:
         raise DocumentError(f"version is {_short(version)}; a whole number from 1 to {VERSION} was expected.", path, 2)
     if version > VERSION:
         raise DocumentError(
-            f"This document has format version {version}; this program reads up to {VERSION}. Update Netwright to open it.",
+            f"This document has format version {version}, this program reads up to {VERSION}. Update Netwright.",
             path,
             2,
         )
@@ -136,7 +136,7 @@ _DEFAULTS = {"color": "", "note": "", "frozen": False, "disabled": False}
 
 
 def _trim(key: str, item: dict[str, Any]) -> dict[str, Any]:
-    """Leaves out what a reader fills in anyway, so that a line holds what matters; whole coordinates lose their `.0`."""
+    """Leaves out what a reader fills in anyway; whole coordinates lose their `.0`."""
     kept = {k: v for k, v in item.items() if not (key == "nodes" and k in _DEFAULTS and v == _DEFAULTS[k])}
     return {
         k: int(v) if isinstance(v, float) and v.is_integer() and k in ("x", "y", "width", "height") else v

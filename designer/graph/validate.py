@@ -95,7 +95,7 @@ def _wires(data: GraphData, catalogue: Catalogue | None) -> Iterator[Problem]:
             kept = target or source
             yield Problem(
                 "error",
-                f"Wire {wire.id} {'starts' if source is None else 'ends'} at node {gone!r}, which does not exist. Remove it.",
+                f"Wire {wire.id} {'starts' if source is None else 'ends'} at node {gone!r}, which is not there. Remove it.",
                 kept.id if kept else None,
                 code="dangling",
                 fixes=remove,
@@ -144,7 +144,7 @@ def _unknown(node: Node, catalogue: Catalogue) -> Problem:
     close = difflib.get_close_matches(node.component, list(catalogue), 1, 0.75)
     close = close or [known[n] for n in difflib.get_close_matches(last, list(known), 1, 0.75)]
     hint = f"Did you mean {close[0]}?" if close else "Install the package that has it, or replace the node."
-    fixes = ()
+    fixes: tuple[Fix, ...] = ()
     if close:
         edit = {"op": "replace", "node": node.id, "component": close[0]}
         fixes = (Fix(f"Replace by {catalogue[close[0]].name}", (edit,)),)
