@@ -95,7 +95,7 @@ def _wires(data: GraphData, catalogue: Catalogue | None) -> Iterator[Problem]:
             kept = target or source
             yield Problem(
                 "error",
-                f"Wire {wire.id} {'starts' if source is None else 'ends'} at node {gone!r}, which is not there. Remove it.",
+                f"Wire {wire.id} {'starts' if source is None else 'ends'} at node {gone!r}, which is gone. Remove it.",
                 kept.id if kept else None,
                 code="dangling",
                 fixes=remove,

@@ -1,0 +1,1 @@
+"""Attention: reweighting channels, places or both."""

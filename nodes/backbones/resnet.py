@@ -1,0 +1,152 @@
+"""ResNet: its two residual blocks and the backbone drawn from them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nodes.sdk.builder import Builder, Ref
+from nodes.sdk.declare import Choices, Dim, Range, component, composite
+from nodes.stems import ResNetStem
+
+PAPER = "He et al. 2016, arXiv:1512.03385"
+
+
+def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv
+
+
+def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """The skip path: nothing when the shape stays, else a 1x1 convolution with batch norm."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+
+
+@component("block/residual", paper=PAPER, aliases=("ResNet block", "Residual"))
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a skip connection: the block of ResNet-18 and -34.
+
+    Args:
+        out_channels: channels it gives.
+        stride: 2 halves the size.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
+        stride: Annotated[int, Choices(1, 2)] = 1,
+    ) -> None:
+        super().__init__()
+        self.conv1 = _conv(in_channels, out_channels, 3, stride)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = _conv(out_channels, out_channels, 3)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.skip = _projection(in_channels, out_channels, stride)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(y)) + self.skip(x))
+
+
+@component("block/residual", paper=PAPER, aliases=("ResNet bottleneck", "Residual"))
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions and a skip connection: the block of ResNet-50 and deeper.
+
+    The 3x3 carries the stride (v1.5).
+
+    Args:
+        width: channels of the 3x3; it gives four times as many.
+        stride: 2 halves the size.
+
+    Shapes: x [B, C, H, W] -> [B, 4*width, H/stride, W/stride].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        width: Annotated[int, Range(1, 16384, 8)] = 64,
+        stride: Annotated[int, Choices(1, 2)] = 1,
+    ) -> None:
+        super().__init__()
+        out_channels = 4 * width
+        self.conv1 = _conv(in_channels, width, 1)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = _conv(width, width, 3, stride)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = _conv(width, out_channels, 1)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.skip = _projection(in_channels, out_channels, stride)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        return self.relu(self.bn3(self.conv3(y)) + self.skip(x))
+
+
+@composite("backbone/resnet", paper=PAPER)
+def resnet_stage(
+    g: Builder,
+    x: Float[Tensor, "B C H W"],
+    block: Annotated[str, Choices("basic", "bottleneck")] = "bottleneck",
+    width: Annotated[int, Range(1, 16384, 8)] = 64,
+    depth: Annotated[int, Range(1, 100)] = 3,
+    stride: Annotated[int, Choices(1, 2)] = 1,
+) -> Float[Tensor, "B D H/s W/s"]:
+    """Residual blocks of one width; the first carries the stride.
+
+    Args:
+        block: basic (18, 34) or bottleneck (50 and deeper).
+        width: channels of the 3x3 convolutions.
+        depth: number of blocks.
+        stride: of the first block; 2 halves the size.
+
+    Shapes: x [B, C, H, W] -> [B, width or 4*width, H/stride, W/stride].
+    """
+    for i in range(depth):
+        step = stride if i == 0 else 1
+        if block == "basic":
+            x = g.add(BasicBlock, x, name=f"block{i}", out_channels=width, stride=step)
+        else:
+            x = g.add(Bottleneck, x, name=f"block{i}", width=width, stride=step)
+    return x
+
+
+DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+@composite(
+    "backbone", outputs=("c2", "c3", "c4", "c5"), paper=PAPER, aliases=("ResNet-50", "ResNet-18", "Residual network")
+)
+def resnet(
+    g: Builder, x: Float[Tensor, "B C H W"], depth: Annotated[int, Choices(*DEPTHS)] = 50
+) -> tuple[
+    Float[Tensor, "B C2 H/4 W/4"],
+    Float[Tensor, "B C3 H/8 W/8"],
+    Float[Tensor, "B C4 H/16 W/16"],
+    Float[Tensor, "B C5 H/32 W/32"],
+]:
+    """ResNet: a stem and four stages of residual blocks.
+
+    Args:
+        depth: layers with weights: 18 and 34 use basic blocks, 50 and deeper bottlenecks.
+
+    Shapes: x [B, C, H, W] -> maps at strides 4, 8, 16, 32 with 64 to 512 (18, 34) or 256 to 2048 channels.
+    """
+    block = "basic" if depth < 50 else "bottleneck"
+    x = g.add(ResNetStem, x, name="stem")
+    levels: list[Ref] = []
+    for i, blocks in enumerate(DEPTHS[depth]):
+        stride = 1 if i == 0 else 2
+        x = g.add(resnet_stage, x, name=f"stage{i + 1}", block=block, width=64 << i, depth=blocks, stride=stride)
+        levels.append(x)
+    return tuple(levels)  # type: ignore[return-value]

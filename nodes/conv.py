@@ -1,0 +1,103 @@
+"""Convolutions: with norm and activation as the YOLO family uses them, and plain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nodes.sdk.declare import Choices, Dim, Range, component
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "silu": lambda: nn.SiLU(inplace=True),
+    "relu": lambda: nn.ReLU(inplace=True),
+    "leaky_relu": lambda: nn.LeakyReLU(0.1, inplace=True),
+    "hardswish": lambda: nn.Hardswish(inplace=True),
+    "mish": lambda: nn.Mish(inplace=True),
+    "gelu": lambda: nn.GELU(),
+    "none": lambda: nn.Identity(),
+}
+
+
+@component("conv", aliases=("Conv", "CBS", "Conv-BN-SiLU", "CBL"))
+class ConvNormAct(nn.Module):
+    """Convolution without bias, batch norm, activation.
+
+    Padding keeps the size at stride 1. Batch norm uses eps 1e-3 and momentum 0.03 as the YOLO family does.
+
+    Args:
+        out_channels: channels it gives.
+        kernel_size: side of the kernel; odd.
+        stride: 2 halves the size.
+        groups: 1 is dense; equal to the input channels it is depthwise.
+        activation: function after the norm.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
+        kernel_size: Annotated[int, Choices(1, 3, 5, 7, 9, 11)] = 3,
+        stride: Annotated[int, Range(1, 8)] = 1,
+        groups: Annotated[int, Range(1, 65536)] = 1,
+        activation: Annotated[str, Choices(*ACTIVATIONS)] = "silu",
+    ) -> None:
+        super().__init__()
+        padding = kernel_size // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.03)
+        self.act = ACTIVATIONS[activation]()
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
+        return self.act(self.bn(self.conv(x)))
+
+
+@component("downsample", aliases=("Downsample", "Strided convolution"))
+class ConvDown(ConvNormAct):
+    """Halves the size with a 3x3 convolution of stride 2, batch norm and SiLU.
+
+    Args:
+        out_channels: channels it gives.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H/2, W/2].
+    """
+
+    def __init__(
+        self, in_channels: Annotated[int, Dim("C")], out_channels: Annotated[int, Range(1, 65536, 8)] = 64
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, stride=2)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/2 W/2"]:
+        return super().forward(x)
+
+
+@component("conv", aliases=("Conv2d", "1x1", "Pointwise", "Projection"))
+class Conv(nn.Module):
+    """A plain convolution, with bias and without norm; at kernel size 1 it changes channels only.
+
+    Args:
+        out_channels: channels it gives.
+        kernel_size: side of the kernel; odd.
+        stride: 2 halves the size.
+        bias: adds a learned constant per channel.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
+        kernel_size: Annotated[int, Choices(1, 3, 5, 7, 9, 11)] = 1,
+        stride: Annotated[int, Range(1, 8)] = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=bias)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
+        return self.conv(x)

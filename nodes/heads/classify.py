@@ -1,0 +1,52 @@
+"""The head of a classifier."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nodes.sdk.declare import Dim, Range, component
+
+
+@component("head", aliases=("Classifier", "Global average pool", "fc", "Linear"))
+class ClassificationHead(nn.Module):
+    """Global average pool, dropout and a linear layer, trained with cross entropy.
+
+    Gives logits in training and in evaluation; their softmax is the probability of each class.
+
+    Args:
+        num_classes: classes to tell apart.
+        dropout: share of features dropped in training.
+        label_smoothing: share of the target spread over all classes; 0.1 is usual on ImageNet.
+
+    Shapes: x [B, C, H, W] -> logits [B, num_classes].
+    """
+
+    task: ClassVar[str] = "classify"
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        num_classes: Annotated[int, Range(1, 100_000)] = 1000,
+        dropout: Annotated[float, Range(0.0, 0.95, 0.05)] = 0.0,
+        label_smoothing: Annotated[float, Range(0.0, 0.9, 0.05)] = 0.0,
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.label_smoothing = num_classes, label_smoothing
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(in_channels, num_classes)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
+        return self.fc(self.dropout(self.pool(x).flatten(1)))
+
+    def loss(self, raw: Float[Tensor, "B K"], targets: Int[Tensor, "B"]) -> dict[str, Tensor]:  # noqa: UP037
+        """Cross entropy of the logits against class indices, averaged over the batch."""
+        return {"cls": functional.cross_entropy(raw.float(), targets, label_smoothing=self.label_smoothing)}
+
+    def decode(self, raw: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+        """Probabilities of each class."""
+        return raw.softmax(-1)

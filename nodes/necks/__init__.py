@@ -1,0 +1,1 @@
+"""Necks: fusing the levels of a pyramid."""

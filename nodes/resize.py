@@ -1,0 +1,34 @@
+"""Making maps larger without learned weights."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nodes.sdk.declare import Choices, Range, component
+
+
+@component("resize", aliases=("Interpolate", "nn.Upsample"))
+class Upsample(nn.Module):
+    """Enlarges a map by a whole factor.
+
+    Args:
+        scale: how many times larger.
+        mode: `nearest` repeats cells, `bilinear` blends them.
+
+    Shapes: x [B, C, H, W] -> [B, C, H*scale, W*scale].
+    """
+
+    def __init__(
+        self,
+        scale: Annotated[int, Range(2, 32)] = 2,
+        mode: Annotated[str, Choices("nearest", "bilinear")] = "nearest",
+    ) -> None:
+        super().__init__()
+        self.scale, self.mode = scale, mode
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H*s W*s"]:
+        return functional.interpolate(x, scale_factor=float(self.scale), mode=self.mode)

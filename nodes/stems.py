@@ -1,0 +1,54 @@
+"""Stems: the first layers, which turn an image into feature maps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nodes.conv import ConvNormAct
+from nodes.sdk.declare import Dim, Range, component
+
+
+@component("stem", aliases=("Stem", "YOLO stem"))
+class ConvStem(ConvNormAct):
+    """A 3x3 convolution of stride 2 with batch norm and SiLU: the stem of the YOLO family.
+
+    Args:
+        out_channels: channels it gives; 64 times the width multiple in YOLO.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H/2, W/2].
+    """
+
+    def __init__(
+        self, in_channels: Annotated[int, Dim("C")], out_channels: Annotated[int, Range(1, 65536, 8)] = 64
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, stride=2)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/2 W/2"]:
+        return super().forward(x)
+
+
+@component("stem", paper="He et al. 2016, arXiv:1512.03385")
+class ResNetStem(nn.Module):
+    """7x7 convolution of stride 2, batch norm, ReLU and a 3x3 max-pool of stride 2.
+
+    Args:
+        out_channels: channels it gives.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H/4, W/4].
+    """
+
+    def __init__(
+        self, in_channels: Annotated[int, Dim("C")], out_channels: Annotated[int, Range(1, 65536, 8)] = 64
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 7, 2, 3, bias=False)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        self.bn = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/4 W/4"]:
+        return self.pool(self.relu(self.bn(self.conv(x))))
