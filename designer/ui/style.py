@@ -32,6 +32,7 @@ QLabel[look="chip"] { background: $surface; color: $text_muted; border: 1px soli
 QFrame[look="card"] { background: $surface; border: 1px solid $border; border-radius: 8px; }
 QFrame[look="panel"], QWidget[look="panel"] { background: $panel; }
 QFrame[look="line"] { background: $border; border: 0; max-height: 1px; min-height: 1px; }
+QFrame[look="vline"] { background: $border; border: 0; max-width: 1px; min-width: 1px; }
 QScrollArea, QScrollArea > QWidget > QWidget[look="page"] { background: transparent; border: 0; }
 QSplitter::handle { background: $border; }
 QSplitter::handle:horizontal { width: 1px; }

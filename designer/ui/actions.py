@@ -1,0 +1,102 @@
+"""Every action of the window in one table: its words, shortcut and icon, and where it stands in the menus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QMenu
+
+from designer.ui import glyphs
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One action. `shortcut` is a key string or a standard key; `needs` says what must be there for it to be enabled."""
+
+    text: str
+    shortcut: str | QKeySequence.StandardKey = ""
+    glyph: str = ""
+    needs: str = ""
+    tip: str = ""
+
+
+_Key = QKeySequence.StandardKey
+
+ACTIONS: dict[str, Spec] = {
+    "new": Spec("&New", _Key.New, "file-plus-outline", tip="New empty document"),
+    "open": Spec("&Open…", _Key.Open, "folder-open-outline", tip="Open a document"),
+    "save": Spec("&Save", _Key.Save, "content-save-outline", "document", "Save the document"),
+    "save_as": Spec("Save &as…", _Key.SaveAs, "content-save-edit-outline", "document"),
+    "close": Spec("&Close document", _Key.Close, "close", "document"),
+    "export_pytorch": Spec("Export &PyTorch…", "Ctrl+E", "language-python", "document", "A folder that runs without Netwright"),
+    "export_onnx": Spec("Export &ONNX…", "Ctrl+Shift+E", "cube-send", "document", "One file, verified in onnxruntime"),
+    "quit": Spec("&Quit", _Key.Quit, "exit-to-app"),
+    "undo": Spec("&Undo", _Key.Undo, "undo", "undo"),
+    "redo": Spec("&Redo", _Key.Redo, "redo", "redo"),
+    "cut": Spec("Cu&t", _Key.Cut, "content-cut", "selection"),
+    "copy": Spec("&Copy", _Key.Copy, "content-copy", "selection"),
+    "paste": Spec("&Paste", _Key.Paste, "content-paste", "document"),
+    "duplicate": Spec("&Duplicate", "Ctrl+D", "content-duplicate", "selection"),
+    "delete": Spec("De&lete", _Key.Delete, "trash-can-outline", "selection"),
+    "select_all": Spec("Select &all", _Key.SelectAll, "select-all", "document"),
+    "find_component": Spec("&Find a component", "Ctrl+F", "magnify"),
+    "fit": Spec("&Fit in the window", "F", "fit-to-page-outline", "document", "Show the whole model (F)"),
+    "zoom_100": Spec("&100 %", "Ctrl+0", "magnify-scan", "document"),
+    "show_problems": Spec("&Problems", "Ctrl+Shift+M", "alert-circle-outline"),
+    "show_train": Spec("&Train panel", "Ctrl+Shift+T", "chart-line"),
+    "train": Spec("&Start training", "F5", "play", "document", "Train this model (F5)"),
+    "about": Spec("&About Netwright", "", "information-outline"),
+}
+
+MENUS: dict[str, tuple[str, ...]] = {
+    "&File": (
+        "new", "open", "@recent", "@templates", "-", "save", "save_as", "-", "export_pytorch", "export_onnx", "-", "close", "quit",
+    ),
+    "&Edit": ("undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "-", "select_all", "find_component"),
+    "&View": ("fit", "zoom_100", "-", "show_problems", "show_train", "@panels", "-", "@theme"),
+    "&Model": ("train", "-", "export_pytorch", "export_onnx"),
+    "&Help": ("about",),
+}  # fmt: skip
+
+
+class Actions:
+    """The window's QActions by name, and its menus; `@name` entries are submenus that the window fills."""
+
+    def __init__(self, window: QMainWindow, handlers: dict[str, Callable[[], object]]) -> None:
+        self.submenus: dict[str, QMenu] = {}
+        self._actions: dict[str, QAction] = {}
+        for name, spec in ACTIONS.items():
+            action = QAction(spec.text, window)
+            if spec.shortcut:
+                action.setShortcut(QKeySequence(spec.shortcut))
+            glyphs.keep_icon(action, spec.glyph)
+            if spec.tip:
+                action.setToolTip(spec.tip)
+            action.triggered.connect(lambda _checked=False, run=handlers[name]: run())
+            window.addAction(action)
+            self._actions[name] = action
+        for title, names in MENUS.items():
+            self._fill(window.menuBar().addMenu(title), names)
+
+    def __getitem__(self, name: str) -> QAction:
+        return self._actions[name]
+
+    def _fill(self, menu: QMenu, names: tuple[str, ...]) -> None:
+        menu.setToolTipsVisible(True)
+        for name in names:
+            if name == "-":
+                menu.addSeparator()
+            elif name.startswith("@"):
+                self.submenus[name[1:]] = menu.addMenu(_SUBMENUS[name[1:]])
+            else:
+                menu.addAction(self._actions[name])
+
+    def enable(self, have: set[str]) -> None:
+        """Enable the actions whose `needs` is among `have`: `document`, `selection`, `undo`, `redo`."""
+        for name, spec in ACTIONS.items():
+            self._actions[name].setEnabled(not spec.needs or spec.needs in have)
+
+
+_SUBMENUS = {"recent": "Open &recent", "templates": "New from &template", "theme": "&Theme", "panels": "Pa&nels"}

@@ -1,0 +1,204 @@
+"""The live curves of a run: the loss and its terms by step, the metrics by epoch.
+
+pyqtgraph takes some 0.4 s to import, so `main_window` makes this widget when the Train tab is first shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyqtgraph as pg
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
+
+from designer.ui import theme, wording
+from designer.ui.widgets import clear, column, label, row
+
+_SMOOTH = 0.9
+"""Share of the past in the running mean that is drawn over a noisy curve (bias-corrected, as Adam's moments are)."""
+
+
+class Series:
+    """The points of one curve, with a running mean when it is a noisy one."""
+
+    def __init__(self, *, smooth: bool) -> None:
+        self.x: list[float] = []
+        self.y: list[float] = []
+        self.mean: list[float] = []
+        self._smooth = smooth
+        self._total, self._weight = 0.0, 0.0
+
+    def add(self, x: float, y: float) -> None:
+        """Append a point; one at or before the last x replaces what followed it (a run that was resumed)."""
+        if self.x and x <= self.x[-1]:
+            self.cut(x)
+        self.x.append(x)
+        self.y.append(y)
+        self._fold(y)
+
+    def cut(self, x: float) -> None:
+        """Forget the points at x and after it."""
+        kept = sum(1 for value in self.x if value < x)
+        del self.x[kept:], self.y[kept:], self.mean[kept:]
+        self._total, self._weight = 0.0, 0.0
+        values, self.mean = self.y[:], []
+        for value in values:
+            self._fold(value)
+
+    def _fold(self, y: float) -> None:
+        if not self._smooth:
+            return
+        if math.isfinite(y):
+            self._total = _SMOOTH * self._total + (1 - _SMOOTH) * y
+            self._weight = _SMOOTH * self._weight + (1 - _SMOOTH)
+        self.mean.append(self._total / self._weight if self._weight else y)
+
+
+class Plot(QFrame):
+    """One plot with its title, and a legend that names each curve and its last value."""
+
+    def __init__(self, title: str, x_name: str, *, smooth: bool) -> None:
+        super().__init__()
+        self.series: dict[str, Series] = {}
+        self._smooth = smooth
+        self._lines: dict[str, tuple[pg.PlotDataItem, pg.PlotDataItem | None]] = {}
+        self._view = pg.PlotWidget()
+        self._view.setMinimumSize(160, 90)
+        self._view.setAccessibleName(f"{title} by {x_name}")
+        self._item = self._view.getPlotItem()
+        self._item.hideButtons()
+        self._item.setMenuEnabled(False)
+        self._item.setDownsampling(auto=True, mode="peak")
+        self._item.setClipToView(True)
+        self._item.getAxis("bottom").setHeight(22)
+        self._item.getAxis("left").setWidth(44)
+        self._x_name = x_name
+        self._legend: QHBoxLayout = row(gap=12)
+        self._empty = label("Curves appear with the first steps.", "faint")
+        heading = row(label(title, "section"), self._empty, self._legend, 1, gap=12)
+        self.setLayout(column(heading, self._view, margins=(8, 4, 8, 4), gap=2))
+        self.restyle()
+        theme.manager.changed.connect(lambda _theme: self.restyle())
+
+    def add(self, name: str, x: float, y: float) -> None:
+        """One more point of the curve `name`; drawn by `redraw`."""
+        if name not in self.series:
+            self.series[name] = Series(smooth=self._smooth)
+        self.series[name].add(x, y)
+
+    def cut(self, x: float) -> None:
+        for series in self.series.values():
+            series.cut(x)
+
+    def reset(self) -> None:
+        self.series.clear()
+        self._lines.clear()
+        self._item.clear()
+        clear(self._legend)
+        self._empty.show()
+
+    def redraw(self) -> None:
+        """Bring the curves and the legend up to date."""
+        new = [name for name in self.series if name not in self._lines]
+        for name in new:
+            self._lines[name] = self._make_lines(len(self._lines))
+        for name, (line, mean) in self._lines.items():
+            series = self.series[name]
+            line.setData(series.x, series.y)
+            if mean is not None:
+                mean.setData(series.x, series.mean)
+        if new:
+            self._empty.hide()
+            self._fill_legend()
+        for name, shown in zip(self._lines, self._values, strict=True):
+            series = self.series[name]
+            shown.setText(_value((series.mean or series.y)[-1]) if series.y else "–")
+
+    def _make_lines(self, index: int) -> tuple[pg.PlotDataItem, pg.PlotDataItem | None]:
+        color = theme.current().series(index)
+        if not self._smooth:
+            marks = {"symbol": "o", "symbolSize": 5, "symbolBrush": color, "symbolPen": None}
+            return self._item.plot(pen=pg.mkPen(color, width=2), **marks), None
+        faint = pg.mkColor(color)
+        faint.setAlpha(70)
+        return self._item.plot(pen=pg.mkPen(faint, width=1)), self._item.plot(pen=pg.mkPen(color, width=2))
+
+    def _fill_legend(self) -> None:
+        clear(self._legend)
+        self._values = []
+        for index, name in enumerate(self._lines):
+            sign = label("●")
+            sign.setStyleSheet(f"color: {theme.current().series(index)}; font-size: 11px;")
+            value = label("–", "muted")
+            self._values.append(value)
+            self._legend.addLayout(row(sign, label(wording.title(name), "muted"), value, gap=4))
+
+    def restyle(self) -> None:
+        """Take the theme's colours."""
+        shades = theme.current()
+        self._view.setBackground(shades.panel)
+        for side in ("left", "bottom"):
+            axis = self._item.getAxis(side)
+            axis.setPen(shades.border_strong)
+            axis.setTextPen(shades.text_muted)
+            font = self.font()
+            font.setPixelSize(11)
+            axis.setTickFont(font)
+        self._item.showGrid(x=True, y=True, alpha=0.12)
+        for index, (line, mean) in enumerate(self._lines.values()):
+            color = pg.mkColor(shades.series(index))
+            (mean or line).setPen(pg.mkPen(color, width=2))
+            if mean is None:
+                line.setSymbolBrush(color)
+            else:
+                faint = pg.mkColor(color)
+                faint.setAlpha(70)
+                line.setPen(pg.mkPen(faint, width=1))
+        if self._lines:
+            self._fill_legend()
+            self.redraw()
+
+
+class Curves(QWidget):
+    """The loss plot and the metrics plot side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss = Plot("Loss by step", "step", smooth=True)
+        self.metrics = Plot("Metrics by epoch", "epoch", smooth=False)
+        box = row(self.loss, self.metrics, gap=0)
+        box.setStretch(0, 1)
+        box.setStretch(1, 1)
+        self.setLayout(box)
+
+    def reset(self) -> None:
+        self.loss.reset()
+        self.metrics.reset()
+
+    def show_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Add the `step` and `metrics` events among these; a `start` that resumes cuts the curves back to its step."""
+        touched = False
+        for event in events:
+            kind = event.get("type")
+            if kind == "step":
+                self._add_step(event)
+            elif kind == "metrics":
+                for name, value in event["values"].items():
+                    if isinstance(value, (int, float)) and 0 <= value <= 1:
+                        self.metrics.add(name, event["epoch"], value)
+            touched = touched or kind in ("step", "metrics")
+        if touched:
+            self.loss.redraw()
+            self.metrics.redraw()
+
+    def _add_step(self, event: Mapping[str, Any]) -> None:
+        self.loss.add("loss", event["step"], event["loss"])
+        losses = event.get("losses") or {}
+        if len(losses) > 1:
+            for name, value in losses.items():
+                self.loss.add(name.rpartition(".")[2], event["step"], value)
+
+
+def _value(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"

@@ -1,0 +1,211 @@
+"""The inspector's page for one node: its title, what is wrong with it, parameters, shapes, cost, note and documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
+
+from designer.graph.document import Document
+from designer.graph.model import Node
+from designer.graph.problems import Problem
+from designer.ui import glyphs, theme, wording
+from designer.ui.param_rows import ParamRows
+from designer.ui.widgets import ElidedLabel, Switch, Tile, button, clear, column, label, line, row, tool
+from nodes.sdk.spec import ComponentSpec
+
+SEAL_MS = 800
+"""Edits of one parameter closer together than this are one undo step."""
+
+
+class NodePage(QWidget):
+    """Signals:
+    fix_chosen(Fix): a fix button of one of the node's problems was pressed.
+    """
+
+    fix_chosen = Signal(object)
+
+    def __init__(self, document: Document, node: Node, spec: ComponentSpec | None) -> None:
+        super().__init__()
+        self._document, self._node_id, self._spec = document, node.id, spec
+        self._seal = QTimer(self)
+        self._seal.setSingleShot(True)
+        self._seal.setInterval(SEAL_MS)
+        self._seal.timeout.connect(document.seal)
+        self.title = QLineEdit()
+        self.title.setProperty("look", "heading")
+        self.title.setAccessibleName("Node title")
+        self.title.editingFinished.connect(self._on_title)
+        self._problems = QVBoxLayout()
+        self._problems.setSpacing(8)
+        self.params: ParamRows | None = None
+        self._shapes = QVBoxLayout()
+        self._shapes.setSpacing(4)
+        self._tiles = {
+            "params": Tile("parameters"),
+            "macs": Tile("per image"),
+            "activation_bytes": Tile("activations"),
+        }
+        self.frozen = Switch()
+        self.frozen.setAccessibleName("Frozen")
+        self.frozen.toggled.connect(lambda on: self._document.set_frozen(self._node_id, on))
+        self.note = _NoteEdit()
+        self.note.left.connect(self._on_note)
+        self.setProperty("look", "page")
+        self.setLayout(self._build(node))
+        self.refresh()
+        self.show_result(None, ())
+
+    @property
+    def node_id(self) -> str:
+        return self._node_id
+
+    def _build(self, node: Node) -> QVBoxLayout:
+        box = column(margins=(12, 8, 12, 16), gap=12)
+        sign = QLabel()
+        category = self._spec.category if self._spec else ""
+        sign.setPixmap(glyphs.category_icon(category).pixmap(QSize(20, 20)))
+        kind = ElidedLabel(f"{self._spec.name} · {wording.category_title(category)}" if self._spec else node.component, "muted")
+        heading = row(sign, self.title, gap=4)
+        box.addLayout(column(heading, kind, gap=0))
+        box.addLayout(self._problems)
+        if self._spec is None:
+            box.addWidget(label("This component is not installed here. The node and its wires are kept as they are.", "muted", wrap=True))
+        else:
+            box.addWidget(label("Parameters", "section"))
+            self.params = ParamRows(self._spec)
+            self.params.edited.connect(self._on_param)
+            box.addWidget(self.params)
+        box.addWidget(line())
+        box.addWidget(label("Shapes", "section"))
+        box.addLayout(self._shapes)
+        tiles = row(*self._tiles.values(), gap=6)
+        for index in range(len(self._tiles)):
+            tiles.setStretch(index, 1)
+        box.addLayout(tiles)
+        box.addWidget(line())
+        frozen = row(label("Frozen"), 1, self.frozen)
+        box.addLayout(column(frozen, label("Its weights stay as they are in training.", "faint", wrap=True), gap=2))
+        box.addLayout(column(label("Note"), self.note, gap=4))
+        if self._spec is not None:
+            box.addWidget(line())
+            box.addLayout(_about(self._spec))
+        box.addStretch(1)
+        return box
+
+    def refresh(self) -> None:
+        """Show the node as the document has it now."""
+        node = self._document.node(self._node_id)
+        if not self.title.hasFocus() or not self.title.isModified():
+            self.title.setText(node.title)
+        if self.params is not None:
+            self.params.show_values(node.params)
+        self.frozen.blockSignals(True)
+        self.frozen.setChecked(node.frozen)
+        self.frozen.blockSignals(False)
+        if not self.note.hasFocus():
+            self.note.setPlainText(node.note)
+
+    def show_result(self, result: Mapping[str, Any] | None, problems: Sequence[Problem], inputs: Mapping[str, Any] | None = None) -> None:
+        """Show what propagation found for this node; `inputs` are the tensors on its incoming wires by port."""
+        clear(self._problems)
+        for problem in problems:
+            self._problems.addWidget(_problem_card(problem, self.fix_chosen.emit))
+        clear(self._shapes)
+        for name, tensor in (inputs or {}).items():
+            self._shapes.addLayout(_shape_row("arrow-right-thin", name, tensor))
+        for name, tensor in ((result or {}).get("outputs") or {}).items():
+            self._shapes.addLayout(_shape_row("arrow-left-thin", name, tensor, out=True))
+        if self._shapes.count() == 0:
+            self._shapes.addWidget(label("Known once its inputs are wired.", "faint"))
+        if self.params is not None:
+            self.params.show_derived((result or {}).get("derived") or {})
+        known = bool(result) and result.get("status") == "ok"
+        self._tiles["params"].set_text(wording.count(result["params"]) if known and result else "–")
+        self._tiles["macs"].set_text(wording.macs(result["macs"]) if known and result else "–")
+        self._tiles["activation_bytes"].set_text(wording.memory(result["activation_bytes"]) if known and result else "–")
+
+    def _on_param(self, name: str, value: Any) -> None:
+        self._document.set_param(self._node_id, name, value)
+        self._seal.start()
+
+    def _on_title(self) -> None:
+        text = self.title.text().strip()
+        self.title.setModified(False)
+        if text and text != self._document.node(self._node_id).title:
+            self._document.rename(self._node_id, text)
+        self.refresh()
+
+    def _on_note(self) -> None:
+        if self.note.toPlainText() != self._document.node(self._node_id).note:
+            self._document.set_note(self._node_id, self.note.toPlainText())
+
+
+class _NoteEdit(QPlainTextEdit):
+    """A small text box that says when the user has left it; Tab goes on to the next field."""
+
+    left = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Note")
+        self.setPlaceholderText("Why this node is here")
+        self.setTabChangesFocus(True)
+        self.setFixedHeight(64)
+
+    def focusOutEvent(self, event) -> None:  # noqa: ANN001
+        super().focusOutEvent(event)
+        self.left.emit()
+
+
+def _shape_row(glyph: str, name: str, tensor: Mapping[str, Any] | None, *, out: bool = False) -> QWidget | Any:
+    sign = QLabel()
+    sign.setPixmap(glyphs.icon(glyph, "accent" if out else "text_faint").pixmap(QSize(14, 14)))
+    sign.setToolTip("Output" if out else "Input")
+    port = ElidedLabel(name, "muted")
+    port.setFixedWidth(64)
+    text = ElidedLabel(wording.tensor(tensor))
+    text.setFont(theme.mono_font())
+    text.setAccessibleName(f"{'Output' if out else 'Input'} {name}: {wording.tensor(tensor)}")
+    text.setObjectName(f"shape_{'out' if out else 'in'}_{name}")
+    made = row(sign, port, text, gap=6)
+    made.setStretch(2, 1)
+    return made
+
+
+def _problem_card(problem: Problem, fix: Any) -> QFrame:
+    card = QFrame()
+    card.setProperty("look", "card")
+    box = column(label(problem.message, "danger" if problem.severity == "error" else "muted", wrap=True), margins=(10, 8, 10, 8))
+    for one in problem.fixes:
+        made = button(one.label, "small", "auto-fix")
+        made.clicked.connect(lambda _checked=False, f=one: fix(f))
+        box.addWidget(made, 0, Qt.AlignmentFlag.AlignLeft)
+    card.setLayout(box)
+    return card
+
+
+def _about(spec: ComponentSpec) -> QVBoxLayout:
+    text = label(spec.doc or spec.summary, "muted", wrap=True, select=True)
+    box = column(label(f"About {spec.name}", "section"), text, gap=6)
+    if spec.paper:
+        paper = label(spec.paper, "faint", wrap=True, select=True)
+        link = arxiv_link(spec.paper)
+        if link:
+            go = tool("open-in-new", "Open the paper")
+            go.clicked.connect(lambda: QDesktopServices.openUrl(QUrl(link)))
+            line_ = row(paper, go)
+            line_.setStretch(0, 1)
+            box.addLayout(line_)
+        else:
+            box.addWidget(paper)
+    return box
+
+
+def arxiv_link(paper: str) -> str | None:
+    """The address of a paper that is named as `..., arXiv:1709.01507`."""
+    _, found, number = paper.partition("arXiv:")
+    return f"https://arxiv.org/abs/{number.split()[0].rstrip('.,;')}" if found and number.strip() else None

@@ -1,0 +1,150 @@
+"""The inspector's pages for no node and for several: the document's totals and data, or the sum of a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
+
+from designer.graph.document import Document
+from designer.graph.model import Node
+from designer.ui import theme, wording
+from designer.ui.widgets import ElidedLabel, Switch, Tile, clear, column, label, line, row
+
+
+class DocumentPage(QWidget):
+    """Nothing is selected: what the whole document is and what it costs."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__()
+        self._document = document
+        self.setProperty("look", "page")
+        self.name = QLineEdit()
+        self.name.setProperty("look", "heading")
+        self.name.setAccessibleName("Document name")
+        self.name.editingFinished.connect(self._on_name)
+        self.tiles = {
+            "params": Tile("parameters"),
+            "macs": Tile("per image"),
+            "activation_bytes": Tile("activations", "Memory that one image needs in training"),
+            "nodes": Tile("nodes"),
+        }
+        grid = QGridLayout()
+        grid.setSpacing(8)
+        for index, tile in enumerate(self.tiles.values()):
+            grid.addWidget(tile, index // 2, index % 2)
+        self._facts = QVBoxLayout()
+        self._facts.setSpacing(6)
+        self.setLayout(
+            column(
+                self.name,
+                grid,
+                line(),
+                self._facts,
+                line(),
+                label("Select a node to see its shapes and set its parameters.", "faint", wrap=True),
+                1,
+                margins=(12, 8, 12, 16),
+                gap=12,
+            )
+        )
+        self.refresh({})
+
+    def refresh(self, totals: Mapping[str, Any]) -> None:
+        """Show the document as it is now with these totals of the last propagation."""
+        data = self._document.data
+        if not self.name.hasFocus():
+            self.name.setText(data.name)
+        self.tiles["params"].set_text(wording.count(totals.get("params")))
+        self.tiles["macs"].set_text(wording.macs(totals.get("macs")))
+        self.tiles["activation_bytes"].set_text(wording.memory(totals.get("activation_bytes")))
+        self.tiles["nodes"].set_text(f"{len(data.nodes):,}")
+        clear(self._facts)
+        self._facts.addWidget(label("Data", "section"))
+        for name, value in self._data_facts().items():
+            self._facts.addLayout(fact(name, value))
+        self._facts.addSpacing(4)
+        self._facts.addWidget(label("Training", "section"))
+        training = data.training
+        for name, value in {
+            "Epochs": str(training.epochs),
+            "Batch": str(training.batch),
+            "Optimizer": {"sgd": "SGD", "adamw": "AdamW"}.get(training.optimizer, training.optimizer),
+            "Learning rate": f"{training.learning_rate:g}",
+        }.items():
+            self._facts.addLayout(fact(name, value))
+
+    def _data_facts(self) -> dict[str, str]:
+        data = self._document.data.data
+        facts = {"Source": wording.data_kind(data.kind)}
+        if data.kind == "shapes":
+            facts["Classes"] = str(data.classes)
+            facts["Images"] = f"{data.train_images:,} + {data.val_images:,} held out"
+        else:
+            facts["Path"] = data.path or "not chosen yet"
+        size = image_size(self._document)
+        facts["Image"] = f"{size[0]} × {size[1]} px" if size else "no image input"
+        return facts
+
+    def _on_name(self) -> None:
+        text = self.name.text().strip()
+        if text and text != self._document.data.name:
+            self._document.set_name(text)
+        self.name.setText(self._document.data.name)
+
+
+class ManyPage(QWidget):
+    """Several nodes are selected: their sum, and one switch for all."""
+
+    def __init__(self, document: Document, ids: Sequence[str]) -> None:
+        super().__init__()
+        self._document, self.ids = document, list(ids)
+        self.setProperty("look", "page")
+        self.tiles = {"params": Tile("parameters"), "macs": Tile("per image"), "activation_bytes": Tile("activations")}
+        tiles = row(*self.tiles.values(), gap=6)
+        for index in range(len(self.tiles)):
+            tiles.setStretch(index, 1)
+        self.frozen = Switch()
+        self.frozen.setAccessibleName("Freeze all")
+        self.frozen.clicked.connect(self._on_frozen)
+        box = column(label(f"{len(ids)} nodes", "title"), tiles, line(), row(label("Frozen"), 1, self.frozen), line(), margins=(12, 12, 12, 16), gap=12)
+        for node_id in self.ids:
+            node = document.node(node_id)
+            box.addLayout(fact(node.title, node.component.rpartition(".")[2].replace("_", " ")))
+        box.addStretch(1)
+        self.setLayout(box)
+        self.refresh({})
+
+    def refresh(self, results: Mapping[str, Mapping[str, Any]]) -> None:
+        chosen = [results[i] for i in self.ids if results.get(i, {}).get("status") == "ok"]
+        sums = {key: sum(r[key] for r in chosen) if chosen else None for key in self.tiles}
+        self.tiles["params"].set_text(wording.count(sums["params"]))
+        self.tiles["macs"].set_text(wording.macs(sums["macs"]))
+        self.tiles["activation_bytes"].set_text(wording.memory(sums["activation_bytes"]))
+        self.frozen.setChecked(all(self._document.node(i).frozen for i in self.ids))
+
+    def _on_frozen(self, on: bool) -> None:
+        with self._document.edit("Freeze nodes" if on else "Unfreeze nodes"):
+            for node_id in self.ids:
+                self._document.set_frozen(node_id, on)
+
+
+def fact(name: str, value: str):  # noqa: ANN201
+    """A name at the left and its value at the right."""
+    left, right = label(name, "muted"), ElidedLabel(value)
+    right.setFont(theme.mono_font())
+    made = row(left, right)
+    made.setStretch(1, 1)
+    return made
+
+
+def image_input(document: Document) -> Node | None:
+    """The node that images come in by."""
+    return next((node for node in document.data.nodes if node.component == "io.image_input"), None)
+
+
+def image_size(document: Document) -> tuple[int, int] | None:
+    """Height and width of the document's image input, pixels."""
+    node = image_input(document)
+    return (node.params.get("height", 640), node.params.get("width", 640)) if node else None

@@ -1,0 +1,132 @@
+"""The head of the Train tab: Start, Pause and Stop, what the run is doing, how fast, how long yet, and which run is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QProgressBar, QSizePolicy, QWidget
+
+from designer.ui import glyphs, wording
+from designer.ui.editors import CalmComboBox
+from designer.ui.widgets import ElidedLabel, button, column, row
+
+STATE_TEXT = {
+    "idle": "Not started",
+    "starting": "Starting the trainer…",
+    "running": "Training",
+    "paused": "Paused",
+    "stopped": "Stopped",
+    "finished": "Finished",
+    "failed": "Failed",
+    "died": "Ended unexpectedly",
+}
+_CAN_RESUME = ("stopped", "failed", "died")
+
+
+class RunBar(QWidget):
+    """Signals:
+    start_clicked(): start a new run.
+    resume_clicked(): go on: a paused run's process, or a new one from the last checkpoint.
+    pause_clicked(), stop_clicked(): steer the running trainer.
+    run_chosen(str): another run's folder was picked from the list.
+    """
+
+    start_clicked = Signal()
+    resume_clicked = Signal()
+    pause_clicked = Signal()
+    stop_clicked = Signal()
+    run_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = button("Start training", "primary", "play", "Train this model in the background (F5)")
+        self.pause = button("Pause", "", "pause", "Pause after the current step")
+        self.resume = button("Resume", "", "play", "Go on from where it stopped")
+        self.stop = button("Stop", "danger", "stop", "Stop and keep a checkpoint")
+        for made, signal in (
+            (self.start, self.start_clicked),
+            (self.pause, self.pause_clicked),
+            (self.resume, self.resume_clicked),
+            (self.stop, self.stop_clicked),
+        ):
+            made.clicked.connect(signal)
+        self.state = ElidedLabel("Not started")
+        self.facts = ElidedLabel("", "muted")
+        self.facts.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.runs = CalmComboBox()
+        self.runs.setAccessibleName("Runs of this folder")
+        self.runs.setToolTip("The runs beside this document")
+        self.runs.setFixedWidth(176)
+        self.runs.activated.connect(lambda _i: self.run_chosen.emit(self.runs.currentData() or ""))
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the run")
+        self.progress.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        top = row(self.start, self.pause, self.resume, self.stop, self.state, self.runs)
+        top.setStretch(4, 1)
+        below = row(self.progress, self.facts, gap=12)
+        below.setStretch(0, 1)
+        below.setStretch(1, 2)
+        self.setLayout(column(top, below, margins=(8, 8, 12, 0), gap=6))
+        self.show_state("idle", {})
+
+    def show_state(self, state: str, last: Mapping[str, Mapping[str, Any]]) -> None:
+        """Show a run's state and the last event of each type."""
+        working = state in ("starting", "running", "paused")
+        self.start.setVisible(not working)
+        self.start.setText("Start training" if state == "idle" else "Train again")
+        self.pause.setVisible(state in ("starting", "running"))
+        self.pause.setEnabled(state == "running")
+        self.resume.setVisible(state == "paused" or state in _CAN_RESUME)
+        self.stop.setVisible(working)
+        self.state.set_full_text(_state_line(state, last))
+        self.facts.set_full_text(_facts_line(last))
+        step, start = last.get("step"), last.get("start")
+        total = (start or {}).get("batches", 0) * (start or {}).get("epochs", 0)
+        if state == "starting":
+            self.progress.setRange(0, 0)
+        else:
+            self.progress.setRange(0, max(int(total), 1))
+            self.progress.setValue(max(int(total), 1) if state == "finished" else int((step or {}).get("step", 0)))
+
+    def show_runs(self, folders: Sequence[Path], current: Path | None) -> None:
+        """Fill the list of runs, newest first."""
+        self.runs.blockSignals(True)
+        self.runs.clear()
+        for folder in folders:
+            self.runs.addItem(glyphs.icon("chart-line", "text_muted"), folder.name, str(folder))
+        if not folders:
+            self.runs.addItem("No runs yet", "")
+        self.runs.setEnabled(bool(folders))
+        self.runs.setCurrentIndex(self.runs.findData(str(current)) if current else (-1 if folders else 0))
+        self.runs.blockSignals(False)
+
+
+def _state_line(state: str, last: Mapping[str, Mapping[str, Any]]) -> str:
+    text = STATE_TEXT[state]
+    step, start = last.get("step"), last.get("start")
+    if state in ("running", "paused") and step and start:
+        text += f" · epoch {min(int(step['epoch']) + 1, int(start['epochs']))} of {start['epochs']}"
+    if state == "running" and start and not step:
+        text = "Loading data…"
+    best = last.get("metrics", {}).get("values", {})
+    shown = next((f"{_METRICS[k]} {best[k]:.3f}" for k in _METRICS if isinstance(best.get(k), (int, float))), "")
+    return f"{text} · {shown}" if shown and state != "starting" else text
+
+
+_METRICS = {"map50": "mAP50", "top1": "top-1"}
+
+
+def _facts_line(last: Mapping[str, Mapping[str, Any]]) -> str:
+    step, start = last.get("step"), last.get("start")
+    parts = []
+    if start:
+        parts.append(str(start.get("device", "")).upper() if start.get("device") == "cpu" else str(start.get("device", "")))
+    if step:
+        parts.append(f"{step['images_per_s']:.3g} images/s")
+        if step.get("eta_s") is not None and "finished" not in last and "stopped" not in last:
+            parts.append(f"{wording.seconds(step['eta_s'])} left")
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,106 @@
+"""Follows a training run from its folder: events as they are written, and whether its process is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from designer.train.events import EventTail
+from designer.train.run import RunFolder, is_alive
+
+POLL_MS = 200
+ALIVE_EVERY = 5
+"""Polls between two looks at the process: once a second."""
+
+# What an event says about the run's state from then on.
+_STATES = {
+    "start": "running",
+    "step": "running",
+    "resumed": "running",
+    "paused": "paused",
+    "stopped": "stopped",
+    "finished": "finished",
+    "error": "failed",
+}
+ACTIVE = ("starting", "running", "paused")
+
+
+class RunWatch(QObject):
+    """Signals:
+    events(list): events as dicts, oldest first.
+    state_changed(str): `starting`, `running`, `paused`, `stopped`, `finished`, `failed` (an error said why) or
+        `died` (the process is gone and never said why).
+    """
+
+    events = Signal(list)
+    state_changed = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run: RunFolder | None = None
+        self.state = "idle"
+        self.last: dict[str, Mapping[str, Any]] = {}
+        self._tail: EventTail | None = None
+        self._polls = 0
+        self._timer = QTimer(self)
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self._poll)
+
+    @property
+    def active(self) -> bool:
+        """Whether the trainer is at work, or paused."""
+        return self.state in ACTIVE
+
+    def follow(self, run: RunFolder | None, *, starting: bool = False) -> None:
+        """Watch this run from its first event on; `starting` when its process has just been started."""
+        self._timer.stop()
+        self.run, self.last, self._polls = run, {}, 0
+        self._tail = EventTail(run.events_path) if run is not None else None
+        self.state = "idle"
+        if run is None:
+            self.state_changed.emit("idle")
+            return
+        self._set_state("starting" if starting else "idle")
+        self._poll(first=not starting)
+        if self.active:
+            self._timer.start()
+
+    def _poll(self, *, first: bool = False) -> None:
+        if self.run is None or self._tail is None:
+            return
+        # Asked before the tail is read: what a process wrote before it ended is then always read first.
+        alive = is_alive(self.run) if first or self._polls % ALIVE_EVERY == ALIVE_EVERY - 1 else True
+        self._polls += 1
+        self._take(self._tail.read())
+        if not alive and (self.active or (first and self.state == "idle")):
+            self._set_state("died")
+        if not self.active:
+            self._timer.stop()
+
+    def _take(self, events: list[dict[str, Any]]) -> None:
+        if not events:
+            return
+        state = self.state
+        for event in events:
+            self.last[event["type"]] = event
+            state = _STATES.get(event["type"], state)
+        self.events.emit(events)
+        self._set_state(state)
+
+    def _set_state(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self.state_changed.emit(state)
+
+
+def runs_in(folder: Path) -> list[RunFolder]:
+    """The runs of a folder, newest first; none when there is no such folder."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if (path / "graph.netwright").is_file()]
+    return [RunFolder.open(path) for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
+
+

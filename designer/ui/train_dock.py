@@ -1,0 +1,173 @@
+"""The Train tab: the form, the run's head and its curves; starts, steers and follows the trainer process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from subprocess import Popen
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+
+from designer.graph.document import Document
+from designer.train import control
+from designer.train.run import RunFolder, start_training
+from designer.ui.run_bar import RunBar
+from designer.ui.run_watch import RunWatch, runs_in
+from designer.ui.train_form import TrainForm
+from designer.ui.widgets import column, row
+
+if TYPE_CHECKING:
+    from designer.ui.curves import Curves
+
+FORM_WIDTH = 288
+
+
+class TrainDock(QWidget):
+    """Signals:
+    start_clicked(): Start was pressed; the window checks the document and then calls `start`.
+    run_ended(str, str): a run ended: its state (`finished`, `stopped`, `failed`, `died`) and what to say about it.
+    state_changed(str): the state of the run on show.
+    """
+
+    start_clicked = Signal()
+    run_ended = Signal(str, str)
+    state_changed = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._document: Document | None = None
+        self._root: Path | None = None
+        self._process: Popen[bytes] | None = None
+        self.form = TrainForm()
+        self.form.setFixedWidth(FORM_WIDTH)
+        self.bar = RunBar()
+        self.watch = RunWatch()
+        self.curves: Curves | None = None
+        self._right: QVBoxLayout = column(self.bar, gap=4)
+        divider = QFrame()
+        divider.setProperty("look", "vline")
+        self.setLayout(row(self.form, divider, self._right, gap=0))
+        self.bar.start_clicked.connect(self.start_clicked)
+        self.bar.pause_clicked.connect(lambda: self._steer("pause"))
+        self.bar.stop_clicked.connect(lambda: self._steer("stop"))
+        self.bar.resume_clicked.connect(self.resume)
+        self.bar.run_chosen.connect(self._on_run_chosen)
+        self.watch.events.connect(self._on_events)
+        self.watch.state_changed.connect(self._on_state)
+
+    # -- what is shown ---------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.make_curves()
+
+    def make_curves(self) -> Curves:
+        """The curves; pyqtgraph is imported when they are first wanted."""
+        if self.curves is None:
+            from designer.ui.curves import Curves
+
+            self.curves = Curves()
+            self._right.addWidget(self.curves, 1)
+            run = self.watch.run
+            if run is not None:
+                from designer.train.events import EventTail
+
+                self.curves.show_events(EventTail(run.events_path).read())
+        return self.curves
+
+    def set_document(self, document: Document | None, runs: Path | None) -> None:
+        """Show this document's settings and the runs of the folder `runs`; a run that is alive there is followed."""
+        self._document = document
+        self.form.set_document(document)
+        self.set_runs_folder(runs)
+
+    def set_runs_folder(self, runs: Path | None) -> None:
+        """Look for runs in this folder, as after Save as; the run that is being watched stays."""
+        if runs == self._root:
+            return
+        self._root = runs
+        if not self.watch.active:
+            found = runs_in(runs) if runs is not None else []
+            self._follow(found[0] if found else None)
+        self._list_runs()
+
+    def _list_runs(self) -> None:
+        found = [run.path for run in runs_in(self._root)] if self._root is not None else []
+        current = self.watch.run.path if self.watch.run is not None else None
+        if current is not None and current not in found:
+            found.insert(0, current)
+        self.bar.show_runs(found, current)
+
+    def _follow(self, run: RunFolder | None, *, starting: bool = False) -> None:
+        if self.curves is not None:
+            self.curves.reset()
+        self.watch.follow(run, starting=starting)
+        self.bar.show_state(self.watch.state, self.watch.last)
+        self._list_runs()
+
+    def _on_run_chosen(self, path: str) -> None:
+        if path and (self.watch.run is None or str(self.watch.run.path) != path):
+            self._follow(RunFolder.open(Path(path)))
+
+    # -- starting and steering -------------------------------------------------------------------------------------
+
+    def start(self) -> RunFolder:
+        """Freeze the document into a new run folder and start its trainer.
+
+        Raises:
+            NetwrightError: when the folder cannot be made.
+        """
+        if self._document is None or self._root is None:
+            raise ValueError("There is no document to train.")
+        run = RunFolder.create(self._root, self._document.data, self._document.data.name)
+        self._process = start_training(run)
+        self._follow(run, starting=True)
+        return run
+
+    def resume(self) -> None:
+        """Go on with the run on show: unpause its trainer, or start one from the last checkpoint."""
+        run = self.watch.run
+        if run is None:
+            return
+        if self.watch.state == "paused":
+            self._steer("resume")
+            return
+        self._process = start_training(run, resume=True)
+        self._follow(run, starting=True)
+
+    def _steer(self, command: str) -> None:
+        if self.watch.run is not None:
+            control.write(self.watch.run, command)
+
+    @property
+    def trainer_pid(self) -> int | None:
+        """The process id of the trainer that this window started last."""
+        return self._process.pid if self._process is not None else None
+
+    # -- what the run says -----------------------------------------------------------------------------------------
+
+    def _on_events(self, events: list[dict]) -> None:
+        if self.curves is not None:
+            self.curves.show_events(events)
+        self.bar.show_state(self.watch.state, self.watch.last)
+
+    def _on_state(self, state: str) -> None:
+        self.bar.show_state(state, self.watch.last)
+        self.state_changed.emit(state)
+        if self._process is not None and state in ("finished", "stopped", "failed", "died"):
+            self._process.poll()
+            self.run_ended.emit(state, self._last_words(state))
+
+    def _last_words(self, state: str) -> str:
+        """What the message bar says about the end of a run."""
+        name = self.watch.run.path.name if self.watch.run is not None else "the run"
+        if state == "failed":
+            event = self.watch.last.get("error", {})
+            return " ".join(str(event.get(key, "")) for key in ("message", "hint")).strip()
+        if state == "died":
+            saved = "checkpoint" in self.watch.last
+            todo = "Resume goes on from the last checkpoint." if saved else "No checkpoint was written yet; Resume starts over."
+            return f"The trainer of {name} ended unexpectedly (it was killed or ran out of memory). {todo}"
+        return f"{name} is finished." if state == "finished" else f"{name} was stopped; its last state is saved."

@@ -1,0 +1,209 @@
+"""The Train tab's form: the data and the training section of the document, drawn from the fields' own descriptions."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from typing import Any
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QScrollArea, QWidget
+
+from designer.graph.document import Document
+from designer.graph.training import DataSettings, TrainingSettings
+from designer.ui import wording
+from designer.ui.editors import CalmComboBox, ParamEditor, editor_for
+from designer.ui.inspector_pages import image_input
+from designer.ui.widgets import button, column, label, row, tool
+from nodes.sdk.spec import Param
+
+BASIC = ("epochs", "batch", "learning_rate", "optimizer", "device")
+SHAPES_FIELDS = ("classes", "train_images", "val_images", "max_objects")
+DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Apple GPU"))
+KINDS = ("shapes", "coco", "yolo", "folder")
+
+
+def param_of(section: type[BaseModel], name: str) -> Param:
+    """A field of a settings section as a parameter, so that it gets the same editor as a node's."""
+    field: FieldInfo = section.model_fields[name]
+    limits = {type(m): m for m in field.metadata}
+    low = limits[Ge].ge if Ge in limits else limits[Gt].gt if Gt in limits else None
+    high = limits[Le].le if Le in limits else limits[Lt].lt if Lt in limits else None
+    choices = typing.get_args(field.annotation)
+    kinds: dict[Any, str] = {int: "int", float: "float", bool: "bool", str: "str"}
+    return Param(
+        name=name,
+        type="choice" if choices else kinds[field.annotation],  # type: ignore[arg-type]
+        default=field.default,
+        minimum=low,
+        maximum=high,
+        choices=choices,
+        help=field.description or "",
+    )
+
+
+class TrainForm(QScrollArea):
+    """Every editor writes into the document, so that the form is undone, saved and opened with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._document: Document | None = None
+        self.editors: dict[str, ParamEditor] = {}
+        self._advanced: list[QWidget] = []
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(8)
+        self._grid.setVerticalSpacing(4)
+        self._grid.setColumnStretch(0, 1)
+        self._grid.setColumnStretch(1, 1)
+        self._cell = 0
+        self.kind = CalmComboBox()
+        for kind in KINDS:
+            self.kind.addItem(wording.data_kind(kind), kind)
+        self.kind.currentIndexChanged.connect(self._on_kind)
+        self._place("Data", self.kind, "Where the images and their labels come from.", wide=True)
+        self._place_path()
+        for name in BASIC[:3]:
+            self._place_setting(name)
+        self.image = editor_for(Param("image", "int", 640, 32, 4096, 32, unit="px", help="Height and width of the images."))
+        self.image.edited.connect(self._on_image)
+        self._place("Image size", self.image, "Height and width that images are fitted into.")
+        self._place_setting("optimizer")
+        self.device = CalmComboBox()
+        for value, text in DEVICES:
+            self.device.addItem(text, value)
+        self.device.currentIndexChanged.connect(lambda _i: self._set_training("device", self.device.currentData()))
+        self._place("Device", self.device, "Auto takes a GPU when there is one.")
+        self.more = button("More settings", "ghost", "tune-variant")
+        self.more.setCheckable(True)
+        self.more.toggled.connect(self._on_more)
+        self._place_advanced()
+        page = QWidget()
+        page.setProperty("look", "page")
+        page.setLayout(column(self._grid, 1, margins=(12, 8, 12, 8)))
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(page)
+
+    def set_document(self, document: Document | None) -> None:
+        self._document = document
+        self.setEnabled(document is not None)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the document's settings as they are now."""
+        if self._document is None:
+            return
+        data = self._document.data
+        for name, editor in self.editors.items():
+            section = data.data if name in SHAPES_FIELDS else data.training
+            value = getattr(section, name)
+            if editor.value() != value:
+                editor.set_value(value)
+        self._show_choice(self.kind, data.data.kind)
+        self._show_choice(self.device, data.training.device)
+        if not self.path.hasFocus():
+            self.path.setText(data.data.path)
+        self._path_row.setVisible(data.data.kind != "shapes")
+        for name in SHAPES_FIELDS:
+            self._cells[name].setVisible(data.data.kind == "shapes" and self.more.isChecked())
+        node = image_input(self._document)
+        self.image.setEnabled(node is not None)
+        if node is not None:
+            self.image.set_value(node.params.get("width", 640))
+
+    def _show_choice(self, box: CalmComboBox, value: str) -> None:
+        box.blockSignals(True)
+        if box.findData(value) < 0:
+            box.addItem(value, value)
+        box.setCurrentIndex(box.findData(value))
+        box.blockSignals(False)
+
+    def _place(self, name: str, field: QWidget, tip: str, *, wide: bool = False) -> QWidget:
+        """Put a labelled field into the next cell of the two columns, or across both."""
+        text = label(name, "faint")
+        text.setBuddy(field)
+        field.setAccessibleName(name)
+        field.setToolTip(tip)
+        cell = QWidget()
+        cell.setLayout(column(text, field, gap=2))
+        if wide and self._cell % 2:
+            self._cell += 1
+        self._grid.addWidget(cell, self._cell // 2, self._cell % 2, 1, 2 if wide else 1)
+        self._cell += 2 if wide else 1
+        return cell
+
+    def _place_path(self) -> None:
+        self.path = QLineEdit()
+        self.path.setPlaceholderText("File or folder of the data set")
+        self.path.editingFinished.connect(self._on_path)
+        browse = tool("folder-open-outline", "Choose the data set")
+        browse.clicked.connect(self._browse)
+        holder = QWidget()
+        holder.setLayout(row(self.path, browse, gap=4))
+        self._path_row = self._place("Path", holder, "", wide=True)
+        self.path.setAccessibleName("Data path")
+
+    def _place_setting(self, name: str) -> QWidget:
+        section = DataSettings if name in SHAPES_FIELDS else TrainingSettings
+        editor = editor_for(param_of(section, name))
+        editor.edited.connect(lambda value, n=name: self._set(n, value))
+        self.editors[name] = editor
+        field = section.model_fields[name]
+        return self._place(field.title or wording.title(name), editor, field.description or "")
+
+    def _place_advanced(self) -> None:
+        self._cell += self._cell % 2
+        self._grid.addWidget(self.more, self._cell // 2, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+        self._cell += 2
+        self._cells = {name: self._place_setting(name) for name in SHAPES_FIELDS}
+        rest = [name for name in TrainingSettings.model_fields if name not in BASIC]
+        self._advanced = [self._place_setting(name) for name in rest]
+        for cell in [*self._advanced, *self._cells.values()]:
+            cell.hide()
+
+    def _on_more(self, on: bool) -> None:
+        self.more.setText("Fewer settings" if on else "More settings")
+        for cell in self._advanced:
+            cell.setVisible(on)
+        self.refresh()
+
+    def _set(self, name: str, value: Any) -> None:
+        self._set_data(**{name: value}) if name in SHAPES_FIELDS else self._set_training(name, value)
+
+    def _set_training(self, name: str, value: Any) -> None:
+        if self._document is not None and getattr(self._document.data.training, name) != value:
+            self._document.set_training(**{name: value})
+
+    def _set_data(self, **fields: Any) -> None:
+        if self._document is not None:
+            self._document.set_data(**fields)
+
+    def _on_kind(self) -> None:
+        self._set_data(kind=self.kind.currentData())
+        self.refresh()
+
+    def _on_path(self) -> None:
+        if self._document is not None and self.path.text() != self._document.data.data.path:
+            self._set_data(path=self.path.text().strip())
+
+    def _browse(self) -> None:
+        kind, start = self.kind.currentData(), self.path.text() or str(Path.home())
+        if kind == "yolo":
+            chosen, _ = QFileDialog.getOpenFileName(self, "Choose the data.yaml", start, "YOLO data set (*.yaml *.yml)")
+        else:
+            chosen = QFileDialog.getExistingDirectory(self, "Choose the data set's folder", start)
+        if chosen:
+            self._set_data(path=chosen)
+            self.path.setText(chosen)
+
+    def _on_image(self, size: int) -> None:
+        node = image_input(self._document) if self._document else None
+        if self._document is None or node is None:
+            return
+        with self._document.edit("Image size"):
+            for name in ("height", "width"):
+                self._document.set_param(node.id, name, size)

@@ -1,0 +1,152 @@
+"""What the window shows while nothing is open: a new document, a file, a recent one, or a template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from designer.graph.templates import Template
+from designer.ui import glyphs, theme
+from designer.ui.widgets import Clickable, ElidedLabel, button, clear, column, label, row
+
+_GLYPHS = {"detect": "vector-square", "classify": "tag-outline"}
+_TASKS = {"detect": "Detection", "classify": "Classification"}
+
+
+class TemplateCard(Clickable):
+    """A template as a card; pressing it opens a new document made from it."""
+
+    chosen = Signal(str)
+
+    def __init__(self, template: Template) -> None:
+        super().__init__()
+        self.setObjectName("template_card")
+        self.template = template
+        self.setAccessibleName(f"New from template {template.title}")
+        self.setFixedSize(248, 132)
+        sign = QLabel()
+        sign.setPixmap(glyphs.icon(_GLYPHS.get(template.task, "graph-outline"), "accent").pixmap(QSize(22, 22)))
+        head = row(sign, label(_TASKS.get(template.task, template.task.title()), "faint"), 1)
+        summary = label(template.summary, "muted", wrap=True)
+        summary.setAlignment(Qt.AlignmentFlag.AlignTop)
+        summary.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.setLayout(column(head, label(template.title, "title"), summary, margins=(16, 12, 16, 12), gap=4))
+
+    def on_click(self) -> None:
+        self.chosen.emit(self.template.name)
+
+
+class RecentRow(Clickable):
+    """A recent file: its name over its folder."""
+
+    chosen = Signal(str)
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.setObjectName("template_card")
+        self.path = path
+        self.setAccessibleName(f"Open {path.name}")
+        folder = ElidedLabel(str(path.parent), "faint", Qt.TextElideMode.ElideMiddle)
+        self.setLayout(column(label(path.stem), folder, margins=(16, 8, 16, 8), gap=0))
+
+    def on_click(self) -> None:
+        self.chosen.emit(str(self.path))
+
+
+class Welcome(QWidget):
+    """Signals:
+    new_requested(): an empty document.
+    open_requested(): a file, to be asked for.
+    template_chosen(str): a template's name.
+    recent_chosen(str): a file's path.
+    """
+
+    new_requested = Signal()
+    open_requested = Signal()
+    template_chosen = Signal(str)
+    recent_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("welcome")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._templates: Sequence[Template] = ()
+        self._recent: Sequence[Path] = ()
+        self._cards = QGridLayout()
+        self._cards.setSpacing(12)
+        self._cards.setAlignment(Qt.AlignmentFlag.AlignLeft)
+        self._recent_box = QVBoxLayout()
+        self._recent_box.setSpacing(8)
+        new = button("New empty document", "primary", "plus")
+        new.clicked.connect(self.new_requested)
+        browse = button("Open a file…", glyph="folder-open-outline")
+        browse.clicked.connect(self.open_requested)
+        subtitle = label(
+            "Draw a vision model, see every shape, train it, take it with you as PyTorch or ONNX.", "muted", wrap=True
+        )
+        self._page = QWidget()
+        self._page.setProperty("look", "page")
+        self._page.setMaximumWidth(800)
+        self._page.setLayout(
+            column(
+                label("Netwright", "hero"),
+                subtitle,
+                row(new, browse, 1, margins=(0, 8, 0, 8)),
+                label("Start from a template", "section"),
+                self._cards,
+                self._recent_box,
+                1,
+                margins=(32, 40, 32, 32),
+                gap=12,
+            )
+        )
+        holder = QWidget()
+        holder.setProperty("look", "page")
+        centred = row(1, self._page, 1, gap=0)
+        centred.setStretch(1, 8)
+        holder.setLayout(centred)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(holder)
+        self.setLayout(column(scroll))
+        theme.manager.changed.connect(lambda _theme: self.show_choices(self._templates, self._recent))
+
+    def show_choices(self, templates: Sequence[Template], recent: Sequence[Path]) -> None:
+        """Fill in the template cards and the recent files."""
+        self._templates, self._recent = templates, recent
+        self._place_cards()
+        clear(self._recent_box)
+        if recent:
+            self._recent_box.addWidget(label("Recent files", "section"))
+        for path in recent[:6]:
+            made = RecentRow(path)
+            made.chosen.connect(self.recent_chosen)
+            self._recent_box.addWidget(made)
+
+    def cards(self) -> list[TemplateCard]:
+        widgets = (self._cards.itemAt(i).widget() for i in range(self._cards.count()))
+        return [widget for widget in widgets if isinstance(widget, TemplateCard)]
+
+    def _place_cards(self) -> None:
+        clear(self._cards)
+        columns = self._columns()
+        for index, template in enumerate(self._templates):
+            card = TemplateCard(template)
+            card.chosen.connect(self.template_chosen)
+            self._cards.addWidget(card, index // columns, index % columns)
+
+    def _columns(self) -> int:
+        return max(1, min(3, (self.width() - 64) // 260))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        cards = self.cards()
+        columns = self._columns()
+        for index, card in enumerate(cards):
+            self._cards.addWidget(card, index // columns, index % columns)

@@ -1,0 +1,91 @@
+"""Figures and shapes as people read them: 3.16 M, 24.5 MB, 1 × 64 × 80 × 80, 2 min 05 s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_DATA_KINDS = {"shapes": "Built-in shapes", "coco": "COCO JSON", "yolo": "YOLO folder", "folder": "Class folders"}
+
+
+def count(value: float | None) -> str:
+    """3157200 -> `3.16 M`; below ten thousand every digit is shown."""
+    if value is None:
+        return "–"
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.3g} {unit}"
+    return f"{value:,.0f}"
+
+
+def macs(value: float | None) -> str:
+    """Multiply-accumulates in the unit of the field: 4.37 GMACs."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    for limit, unit in ((1e12, "TMACs"), (1e9, "GMACs"), (1e6, "MMACs")):
+        if value >= limit:
+            return f"{value / limit:.3g} {unit}"
+    return f"{value / 1e3:.3g} kMACs"
+
+
+def memory(value: float | None) -> str:
+    """Bytes -> `24.5 MB` (powers of 1024)."""
+    if value is None:
+        return "–"
+    for limit, unit in ((2**30, "GB"), (2**20, "MB"), (2**10, "KB")):
+        if value >= limit:
+            return f"{value / limit:.3g} {unit}"
+    return f"{value:.0f} B"
+
+
+def shape(sizes: Iterable[int]) -> str:
+    """[1, 64, 80, 80] -> `1 × 64 × 80 × 80`."""
+    return " × ".join(str(size) for size in sizes)
+
+
+def tensor(result: Mapping[str, Any] | None) -> str:
+    """One output of a propagation result in a line; a structured one lists its fields."""
+    if not result:
+        return "–"
+    if "fields" in result:
+        return ", ".join(f"{name} {shape(sizes)}" for name, sizes in result["fields"].items())
+    return shape(result.get("shape", ()))
+
+
+def seconds(value: float | None) -> str:
+    """75 -> `1 min 15 s`; 7260 -> `2 h 01 min`."""
+    if value is None:
+        return "–"
+    total = round(value)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total // 3600} h {total % 3600 // 60:02d} min"
+
+
+def title(name: str) -> str:
+    """`weight_decay` -> `Weight decay`; an abbreviation such as `IoU` keeps its letters."""
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def category_title(category: str) -> str:
+    """`attention/channel` -> `Attention`, the group that the palette shows it under."""
+    first = category.replace("/", ".").partition(".")[0]
+    return {"io": "Input", "csp": "CSP", "resnet": "ResNet", "conv": "Convolution", "post": "Post-processing"}.get(
+        first, title(first)
+    )
+
+
+def data_kind(kind: str) -> str:
+    return _DATA_KINDS.get(kind, kind)
+
+
+def plural(number: int, word: str) -> str:
+    """1 node, 2 nodes, 3 classes."""
+    if number == 1:
+        return f"1 {word}"
+    return f"{number:,} {word}{'es' if word.endswith('s') else 's'}"
