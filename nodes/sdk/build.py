@@ -244,8 +244,13 @@ def build_graph(
     return join(subgraph, modules, name)
 
 
-def join(subgraph: Subgraph, modules: Mapping[str, nn.Module], name: str = "Graph") -> fx.GraphModule:
-    """Writes the straight-line forward that calls built modules as a subgraph says. Modules are shared, not copied."""
+def join(
+    subgraph: Subgraph, modules: Mapping[str, nn.Module], name: str = "Graph", always_tuple: bool = False
+) -> fx.GraphModule:
+    """Writes the straight-line forward that calls built modules as a subgraph says. Modules are shared, not copied.
+
+    A single output is returned as it is, unless `always_tuple`.
+    """
     graph = fx.Graph()
     values: dict[Ref, fx.Node] = {}
     for port in subgraph.inputs:
@@ -258,7 +263,7 @@ def join(subgraph: Subgraph, modules: Mapping[str, nn.Module], name: str = "Grap
             ref = Ref(node.name, out.name)
             values[ref] = called if len(outputs) == 1 else graph.call_function(operator.getitem, (called, i))
     returned = [values[ref] for ref in subgraph.outputs.values()]
-    graph.output(returned[0] if len(returned) == 1 else tuple(returned))
+    graph.output(returned[0] if len(returned) == 1 and not always_tuple else tuple(returned))
     graph.eliminate_dead_code(is_impure_node=lambda n: n.op != "call_function")
     root = nn.Module()
     for module_name, module in modules.items():

@@ -66,12 +66,13 @@ class Builder:
         self.graph = Subgraph(inputs=inputs)
         self._names: set[str] = set()
 
-    def add(self, declared: Any, *inputs: Ref, name: str = "", **params: Any) -> Any:
+    def add(self, declared: Any, *inputs: Any, name: str = "", **params: Any) -> Any:
         """Adds a component wired to `inputs`, in the order of its ports.
 
         Args:
             declared: component class or composite.
-            inputs: one per input port; a variadic port takes all that are left.
+            inputs: `Ref`s, one per input port; a variadic port takes all that are left. (Typed Any because a
+                composite's own inputs are annotated with what will flow through them.)
             name: submodule name; unique, an identifier. Made from the component's name when left out.
             params: the parameters that are not derived from shapes.
 
@@ -102,7 +103,7 @@ class Builder:
         return f"{base}{number}"
 
 
-def _by_port(spec: ComponentSpec, inputs: tuple[Ref, ...], name: str) -> dict[str, Ref]:
+def _by_port(spec: ComponentSpec, inputs: tuple[Any, ...], name: str) -> dict[str, Ref]:
     wired: dict[str, Ref] = {}
     rest = list(inputs)
     for port in spec.inputs:
