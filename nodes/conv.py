@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated
 
@@ -47,6 +48,12 @@ class ConvNormAct(nn.Module):
         activation: Annotated[str, Choices(*ACTIVATIONS)] = "silu",
     ) -> None:
         super().__init__()
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels % groups:
+                raise ValueError(
+                    f"groups is {groups}, must divide {name} {channels}. Use 1 or "
+                    f"{math.gcd(in_channels, out_channels)}."
+                )
         padding = kernel_size // 2
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.03)

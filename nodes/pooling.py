@@ -12,6 +12,13 @@ from nodes.conv import ConvNormAct
 from nodes.sdk.declare import Dim, Range, component
 
 
+def _check_padding(padding: int, kernel_size: int) -> None:
+    if padding > kernel_size // 2:
+        raise ValueError(
+            f"padding is {padding}, must be at most half of kernel_size {kernel_size}. Use {kernel_size // 2}."
+        )
+
+
 @component("pooling", aliases=("MaxPool2d",))
 class MaxPool(nn.Module):
     """Keeps the strongest activation of each window.
@@ -31,12 +38,48 @@ class MaxPool(nn.Module):
         padding: Annotated[int, Range(0, 32)] = 0,
     ) -> None:
         super().__init__()
-        if padding > kernel_size // 2:
-            raise ValueError(f"padding is {padding}, must be at most half of kernel_size {kernel_size}.")
+        _check_padding(padding, kernel_size)
         self.pool = nn.MaxPool2d(kernel_size, stride, padding)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H/s W/s"]:
         return self.pool(x)
+
+
+@component("pooling", aliases=("AvgPool2d", "Average pool"))
+class AvgPool(nn.Module):
+    """Averages each window; what padding adds does not count.
+
+    Args:
+        kernel_size: side of the window.
+        stride: 2 halves the size.
+        padding: rows and columns added around; at most half the window.
+
+    Shapes: x [B, C, H, W] -> [B, C, H/stride, W/stride].
+    """
+
+    def __init__(
+        self,
+        kernel_size: Annotated[int, Range(1, 64)] = 2,
+        stride: Annotated[int, Range(1, 64)] = 2,
+        padding: Annotated[int, Range(0, 32)] = 0,
+    ) -> None:
+        super().__init__()
+        _check_padding(padding, kernel_size)
+        self.pool = nn.AvgPool2d(kernel_size, stride, padding, count_include_pad=False)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H/s W/s"]:
+        return self.pool(x)
+
+
+@component("pooling", aliases=("GAP", "AdaptiveAvgPool2d", "Global average pool"))
+class GlobalAvgPool(nn.Module):
+    """Averages each channel over the whole map.
+
+    Shapes: x [B, C, H, W] -> [B, C, 1, 1].
+    """
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C 1 1"]:
+        return x.mean((2, 3), keepdim=True)
 
 
 @component(
@@ -63,7 +106,7 @@ class SPPF(nn.Module):
         super().__init__()
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size is {kernel_size}, must be odd. Use {kernel_size + 1}.")
-        half = in_channels // 2
+        half = max(1, in_channels // 2)
         self.cv1 = ConvNormAct(in_channels, half, 1)
         self.cv2 = ConvNormAct(4 * half, out_channels, 1)
         self.pool = nn.MaxPool2d(kernel_size, 1, kernel_size // 2)

@@ -30,7 +30,7 @@ class ConvStem(ConvNormAct):
         return super().forward(x)
 
 
-@component("stem", paper="He et al. 2016, arXiv:1512.03385")
+@component("stem", paper="He et al. 2016, arXiv:1512.03385", aliases=("7x7 stem",))
 class ResNetStem(nn.Module):
     """7x7 convolution of stride 2, batch norm, ReLU and a 3x3 max-pool of stride 2.
 

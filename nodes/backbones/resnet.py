@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nodes.sdk.builder import Builder, Ref
+from nodes.sdk.builder import Builder
 from nodes.sdk.declare import Choices, Dim, Range, component, composite
 from nodes.stems import ResNetStem
 
@@ -144,9 +144,9 @@ def resnet(
     """
     block = "basic" if depth < 50 else "bottleneck"
     x = g.add(ResNetStem, x, name="stem")
-    levels: list[Ref] = []
+    levels: list[Any] = []
     for i, blocks in enumerate(DEPTHS[depth]):
         stride = 1 if i == 0 else 2
         x = g.add(resnet_stage, x, name=f"stage{i + 1}", block=block, width=64 << i, depth=blocks, stride=stride)
         levels.append(x)
-    return tuple(levels)  # type: ignore[return-value]
+    return tuple(levels)

@@ -15,14 +15,14 @@ from nodes.sdk.declare import Dim, Range, component
 class ClassificationHead(nn.Module):
     """Global average pool, dropout and a linear layer, trained with cross entropy.
 
-    Gives logits in training and in evaluation; their softmax is the probability of each class.
+    Gives logits in training and probabilities in eval.
 
     Args:
         num_classes: classes to tell apart.
         dropout: share of features dropped in training.
         label_smoothing: share of the target spread over all classes; 0.1 is usual on ImageNet.
 
-    Shapes: x [B, C, H, W] -> logits [B, num_classes].
+    Shapes: x [B, C, H, W] -> [B, num_classes].
     """
 
     task: ClassVar[str] = "classify"
@@ -41,12 +41,22 @@ class ClassificationHead(nn.Module):
         self.fc = nn.Linear(in_channels, num_classes)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
-        return self.fc(self.dropout(self.pool(x).flatten(1)))
+        logits = self.fc(self.dropout(self.pool(x).flatten(1)))
+        return logits if self.training else self.decode(logits)
 
-    def loss(self, raw: Float[Tensor, "B K"], targets: Int[Tensor, "B"]) -> dict[str, Tensor]:  # noqa: UP037
-        """Cross entropy of the logits against class indices, averaged over the batch."""
+    def loss(self, raw: Float[Tensor, "B K"], targets: Int[Tensor, " B"]) -> dict[str, Tensor]:
+        """Cross entropy of the logits against class indices, averaged over the batch.
+
+        Raises:
+            ValueError: when a class index is not below num_classes.
+        """
+        if targets.numel() and (top := int(targets.max())) >= self.num_classes:
+            raise ValueError(
+                f"the data has class index {top}, the head knows {self.num_classes} classes (0 to "
+                f"{self.num_classes - 1}). Set num_classes to {top + 1} or more."
+            )
         return {"cls": functional.cross_entropy(raw.float(), targets, label_smoothing=self.label_smoothing)}
 
     def decode(self, raw: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-        """Probabilities of each class."""
-        return raw.softmax(-1)
+        """Logits to probabilities of each class."""
+        return raw.float().softmax(-1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nodes.conv import Conv
 from nodes.fusion import Add
-from nodes.resize import Upsample
+from nodes.resize import MatchSize
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import Range, composite
 
@@ -29,7 +29,8 @@ def fpn(
 ]:
     """Adds deep, coarse maps to shallow, fine ones from the top down.
 
-    A 1x1 convolution on each level, each sum with the upsampled level above, a 3x3 convolution on each result; no norm.
+    A 1x1 convolution on each level, each sum with the level above it enlarged, a 3x3 convolution on each result; no
+    norm. Levels need not be exact halves of each other.
 
     Args:
         channels: channels of every level it gives.
@@ -40,7 +41,7 @@ def fpn(
     levels = [merged]
     for level, c in ((4, c4), (3, c3), (2, c2)):
         lateral = g.add(Conv, c, name=f"lateral{level}", out_channels=channels)
-        above = g.add(Upsample, merged, name=f"up{level}")
+        above = g.add(MatchSize, merged, lateral, name=f"up{level}")
         merged = g.add(Add, lateral, above, name=f"merge{level}")
         levels.append(merged)
     p5, p4, p3, p2 = (

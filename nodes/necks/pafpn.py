@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -38,13 +38,13 @@ def pafpn(
     """
     scale = YOLOV8[size]
 
-    def fuse(name: str, base: int, *maps: object) -> object:
+    def fuse(name: str, base: int, *maps: Any) -> Any:
         joined = g.add(Concat, *maps, name=f"concat_{name}")
-        block = {"out_channels": scale.channels(base), "depth": scale.blocks(3), "shortcut": False}
-        return g.add(C2f, joined, name=name, **block)
+        width, depth = scale.channels(base), scale.blocks(3)
+        return g.add(C2f, joined, name=name, out_channels=width, depth=depth, shortcut=False)
 
     t4 = fuse("top_down4", 512, g.add(Upsample, p5, name="up5"), p4)
     n3 = fuse("out3", 256, g.add(Upsample, t4, name="up4"), p3)
     n4 = fuse("out4", 512, g.add(ConvDown, n3, name="down3", out_channels=scale.channels(256)), t4)
     n5 = fuse("out5", 1024, g.add(ConvDown, n4, name="down4", out_channels=scale.channels(512)), p5)
-    return n3, n4, n5  # type: ignore[return-value]
+    return n3, n4, n5
