@@ -12,7 +12,7 @@ from designer.graph.errors import GraphError
 from designer.graph.model import GraphData
 from designer.graph.view import bypass, topological
 from nodes.sdk.build import Info, join, safe_name
-from nodes.sdk.builder import Ref, SubNode, Subgraph
+from nodes.sdk.builder import Ref, Subgraph, SubNode
 from nodes.sdk.discover import Registry, library
 
 

@@ -1,0 +1,44 @@
+"""The last catalogue on disk, so that the palette is full before torch is imported. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import platformdirs
+
+import nodes
+from designer import __version__
+from designer.graph.storage import write_text
+from nodes.sdk.spec import Catalogue
+
+
+def cache_file() -> Path:
+    """Named after this version and the state of the component files, so that an old catalogue is never shown."""
+    stamp = hashlib.sha1(__version__.encode())
+    for folder in nodes.__path__:
+        for path in sorted(Path(folder).rglob("*.py")):
+            stamp.update(f"{path.name}:{path.stat().st_mtime_ns}".encode())
+    return Path(platformdirs.user_cache_dir("netwright")) / f"catalogue-{stamp.hexdigest()[:16]}.json"
+
+
+def load_catalogue() -> Catalogue | None:
+    """The cached catalogue; None when there is none for these files, or it cannot be read."""
+    try:
+        return Catalogue.from_json(json.loads(cache_file().read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def save_catalogue(catalogue: Catalogue) -> None:
+    """Keeps a catalogue for the next start and drops those of older versions. A full disk is no reason to fail."""
+    path = cache_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for old in path.parent.glob("catalogue-*.json"):
+            if old != path:
+                old.unlink(missing_ok=True)
+        write_text(path, json.dumps(catalogue.to_json()))
+    except OSError:
+        return
