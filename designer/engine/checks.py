@@ -173,9 +173,9 @@ def explain_torch(error: Exception, node: Node, spec: ComponentSpec, inputs: Map
     )
     name, text = name_of(node, spec), str(error).strip()
     if _TOO_SMALL.search(text):
-        message = f"{name}: the map is smaller than the window that goes over it ({arriving}). Use a smaller kernel or a larger image."
+        message = f"{name}: the map is smaller than its window ({arriving}). Use a smaller kernel or a larger image."
     elif isinstance(error, NotImplementedError) or "meta" in text.lower():
-        message = f"{name}: its shapes cannot be worked out without data ({arriving}). Its forward uses values, not only shapes."
+        message = f"{name}: its forward uses values, so its shapes cannot be worked out ({arriving})."
     else:
         message = f"{name}: it cannot run on these inputs ({arriving}). {_first_sentence(text)}"
     return Problem("error", message, node.id, None, "torch", detail=f"{type(error).__name__}: {text}")

@@ -115,13 +115,14 @@ class EngineClient:
         )
 
     def _send(self, method: str, params: dict[str, Any]) -> int:
-        message = {"id": next(self._ids), "method": method, "params": params}
+        number = next(self._ids)
+        message = {"id": number, "method": method, "params": params}
         if method == "propagate":  # a newer one makes older ones useless, also after a restart
             for old in [i for i, m in self._open.items() if m["method"] == "propagate" and i not in self._waiting]:
                 del self._open[old]
-        self._open[message["id"]] = message
+        self._open[number] = message
         self._write(message)
-        return message["id"]
+        return number
 
     def _write(self, message: dict[str, Any]) -> None:
         # A pipe that is gone means the process has died; the reader sees that and asks again.
@@ -173,7 +174,7 @@ class EngineClient:
         return True
 
     def _give_up(self, code: int) -> None:
-        text = f"The engine ended {self._deaths} times in a row (exit code {code}). Restart Netwright; `netwright check` says more."
+        text = f"The engine ended {self._deaths} times in a row (exit code {code}). Restart Netwright."
         for request in list(self._open):
             self._take({"id": request, "error": {"kind": "dead", "message": text, "node": None}})
         self._on_message({"event": "dead", "message": text})

@@ -54,7 +54,7 @@ class Compiled:
     frozen: list[nn.Module] = field(default_factory=list)
 
     def train(self) -> None:
-        """Puts everything that learns into training mode; frozen nodes stay in eval mode, so that their norms hold still."""
+        """Training mode for everything that learns; frozen nodes stay in eval mode, so that their norms hold still."""
         self.model.train()
         if self.train_model is not None:
             self.train_model.train()

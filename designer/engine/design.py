@@ -59,7 +59,7 @@ def _strides(
         largest = max(strides)
         if image_size[0] % largest or image_size[1] % largest:
             text = (
-                f"{node.title}: the image is {image_size[0]}x{image_size[1]}, no multiple of the largest stride {largest}; "
+                f"{node.title}: the image is {image_size[0]}x{image_size[1]}, no multiple of its stride {largest}; "
                 "cells and pixels do not line up. Use a multiple of it."
             )
             yield Problem("warning", text, node.id, code="stride", fixes=tuple(image_size_fixes(data, largest)))

@@ -30,7 +30,7 @@ class Cancelled(Exception):
 
 @dataclass
 class NodeResult:
-    """What is known of one node. `status` is `ok`, `error`, or `waiting` for one that an error upstream keeps from running."""
+    """What is known of one node. `status` is `ok`, `error`, or `waiting` when an error upstream keeps it from running."""
 
     status: str
     outputs: dict[str, Info] = field(default_factory=dict)

@@ -1,8 +1,11 @@
 """The engine's language: one JSON value a line.
 
     request   {"id": 7, "method": "propagate", "params": {"document": {...}}}
-    answer    {"id": 7, "result": ...}  or  {"id": 7, "error": {"kind", "message", "node"}}  or  {"id": 7, "cancelled": true}
-    event     {"event": "ready", "version", "torch", "device"}   {"event": "progress", "id": 7, "fraction": 0.4, "text": "..."}
+    answer    {"id": 7, "result": ...}
+              {"id": 7, "error": {"kind", "message", "node"}}
+              {"id": 7, "cancelled": true}
+    event     {"event": "ready", "version", "torch", "device"}
+              {"event": "progress", "id": 7, "fraction": 0.4, "text": "..."}
 
 Answers may come out of order. A newer `propagate` cancels older ones.
 """

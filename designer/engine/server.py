@@ -1,4 +1,4 @@
-"""The engine process: reads requests from stdin, answers on stdout. The only process beside the trainer that holds torch.
+"""The engine process: reads requests from stdin, answers on stdout. Holds torch, as the trainer does.
 
 A thread reads; the main thread works. stdout belongs to the protocol alone: whatever a component prints goes to stderr.
 """
