@@ -13,7 +13,7 @@ from designer.ui import glyphs
 
 @dataclass(frozen=True)
 class Spec:
-    """One action. `shortcut` is a key string or a standard key; `needs` says what must be there for it to be enabled."""
+    """One action. `shortcut` is a key string or a standard key; `needs` says what must be there to enable it."""
 
     text: str
     shortcut: str | QKeySequence.StandardKey = ""
@@ -30,7 +30,9 @@ ACTIONS: dict[str, Spec] = {
     "save": Spec("&Save", _Key.Save, "content-save-outline", "document", "Save the document"),
     "save_as": Spec("Save &as…", _Key.SaveAs, "content-save-edit-outline", "document"),
     "close": Spec("&Close document", _Key.Close, "close", "document"),
-    "export_pytorch": Spec("Export &PyTorch…", "Ctrl+E", "language-python", "document", "A folder that runs without Netwright"),
+    "export_pytorch": Spec(
+        "Export &PyTorch…", "Ctrl+E", "language-python", "document", "A folder that runs without Netwright"
+    ),
     "export_onnx": Spec("Export &ONNX…", "Ctrl+Shift+E", "cube-send", "document", "One file, verified in onnxruntime"),
     "quit": Spec("&Quit", _Key.Quit, "exit-to-app"),
     "undo": Spec("&Undo", _Key.Undo, "undo", "undo"),
@@ -52,7 +54,8 @@ ACTIONS: dict[str, Spec] = {
 
 MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
-        "new", "open", "@recent", "@templates", "-", "save", "save_as", "-", "export_pytorch", "export_onnx", "-", "close", "quit",
+        "new", "open", "@recent", "@templates", "-", "save", "save_as", "-",
+        "export_pytorch", "export_onnx", "-", "close", "quit",
     ),
     "&Edit": ("undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "-", "select_all", "find_component"),
     "&View": ("fit", "zoom_100", "-", "show_problems", "show_train", "@panels", "-", "@theme"),

@@ -10,13 +10,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyqtgraph as pg
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 
 from designer.ui import theme, wording
-from designer.ui.widgets import clear, column, label, row
+from designer.ui.theme import SMALL_PX
+from designer.ui.widgets import column, label, row
 
 _SMOOTH = 0.9
 """Share of the past in the running mean that is drawn over a noisy curve (bias-corrected, as Adam's moments are)."""
+
+
+pg.setConfigOptions(antialias=True)
 
 
 class Series:
@@ -55,6 +61,43 @@ class Series:
         self.mean.append(self._total / self._weight if self._weight else y)
 
 
+class Legend(QWidget):
+    """A coloured dot, a name and the last value of each curve; the values give way when there is no room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._values: list[tuple[str, str]] = []
+        font = self.font()
+        font.setPixelSize(SMALL_PX)
+        self.setFont(font)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:
+        return QSize(60, 18)
+
+    def show_values(self, values: list[tuple[str, str]]) -> None:
+        self._values = values
+        self.setAccessibleName(", ".join(f"{name} {value}" for name, value in values))
+        self.setToolTip("\n".join(f"{name}  {value}" for name, value in values))
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        shades, metrics = theme.current(), self.fontMetrics()
+        full = [f"{name} {value}" for name, value in self._values]
+        fits = sum(metrics.horizontalAdvance(text) + 28 for text in full) <= self.width()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        x = 0
+        for index, text in enumerate(full if fits else [name for name, _ in self._values]):
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(shades.series(index)))
+            painter.drawEllipse(QRectF(x, self.height() / 2 - 4, 8, 8))
+            painter.setPen(shades.color("text_muted"))
+            width = metrics.horizontalAdvance(text)
+            painter.drawText(QRectF(x + 13, 0, width + 2, self.height()), Qt.AlignmentFlag.AlignVCenter, text)
+            x += width + 28
+
+
 class Plot(QFrame):
     """One plot with its title, and a legend that names each curve and its last value."""
 
@@ -74,9 +117,10 @@ class Plot(QFrame):
         self._item.getAxis("bottom").setHeight(22)
         self._item.getAxis("left").setWidth(44)
         self._x_name = x_name
-        self._legend: QHBoxLayout = row(gap=12)
+        self._legend = Legend()
         self._empty = label("Curves appear with the first steps.", "faint")
-        heading = row(label(title, "section"), self._empty, self._legend, 1, gap=12)
+        heading = row(label(title, "section"), self._empty, self._legend, gap=12)
+        heading.setStretch(2, 1)
         self.setLayout(column(heading, self._view, margins=(8, 4, 8, 4), gap=2))
         self.restyle()
         theme.manager.changed.connect(lambda _theme: self.restyle())
@@ -95,7 +139,7 @@ class Plot(QFrame):
         self.series.clear()
         self._lines.clear()
         self._item.clear()
-        clear(self._legend)
+        self._legend.show_values([])
         self._empty.show()
 
     def redraw(self) -> None:
@@ -110,10 +154,8 @@ class Plot(QFrame):
                 mean.setData(series.x, series.mean)
         if new:
             self._empty.hide()
-            self._fill_legend()
-        for name, shown in zip(self._lines, self._values, strict=True):
-            series = self.series[name]
-            shown.setText(_value((series.mean or series.y)[-1]) if series.y else "–")
+        values = ((name, (self.series[name].mean or self.series[name].y)[-1:]) for name in self._lines)
+        self._legend.show_values([(wording.curve(name), _value(last[0]) if last else "–") for name, last in values])
 
     def _make_lines(self, index: int) -> tuple[pg.PlotDataItem, pg.PlotDataItem | None]:
         color = theme.current().series(index)
@@ -123,16 +165,6 @@ class Plot(QFrame):
         faint = pg.mkColor(color)
         faint.setAlpha(70)
         return self._item.plot(pen=pg.mkPen(faint, width=1)), self._item.plot(pen=pg.mkPen(color, width=2))
-
-    def _fill_legend(self) -> None:
-        clear(self._legend)
-        self._values = []
-        for index, name in enumerate(self._lines):
-            sign = label("●")
-            sign.setStyleSheet(f"color: {theme.current().series(index)}; font-size: 11px;")
-            value = label("–", "muted")
-            self._values.append(value)
-            self._legend.addLayout(row(sign, label(wording.title(name), "muted"), value, gap=4))
 
     def restyle(self) -> None:
         """Take the theme's colours."""
@@ -155,9 +187,7 @@ class Plot(QFrame):
                 faint = pg.mkColor(color)
                 faint.setAlpha(70)
                 line.setPen(pg.mkPen(faint, width=1))
-        if self._lines:
-            self._fill_legend()
-            self.redraw()
+        self._legend.update()
 
 
 class Curves(QWidget):
@@ -165,8 +195,8 @@ class Curves(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loss = Plot("Loss by step", "step", smooth=True)
-        self.metrics = Plot("Metrics by epoch", "epoch", smooth=False)
+        self.loss = Plot("Loss", "step", smooth=True)
+        self.metrics = Plot("Metrics", "epoch", smooth=False)
         box = row(self.loss, self.metrics, gap=0)
         box.setStretch(0, 1)
         box.setStretch(1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -23,6 +24,7 @@ class CalmSpinBox(QSpinBox):
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setKeyboardTracking(False)
+        self.lineEdit().setTextMargins(6, 0, 0, 0)  # the style sheet's padding does not reach the text
         self.setRange(-_INT_LIMIT, _INT_LIMIT)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -36,6 +38,7 @@ class CalmDoubleSpinBox(QDoubleSpinBox):
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setKeyboardTracking(False)
+        self.lineEdit().setTextMargins(6, 0, 0, 0)
         self.setDecimals(12)
         self.setRange(-1e12, 1e12)
         self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
@@ -182,6 +185,11 @@ class ChoiceEditor(ParamEditor):
             box.addItem(str(choice), choice)
         box.currentIndexChanged.connect(self._report)
         return box
+
+    def set_texts(self, texts: Mapping[Any, str]) -> None:
+        """Show other words than the values themselves."""
+        for index, choice in enumerate(self.param.choices):
+            self._field.setItemText(index, texts.get(choice, str(choice)))
 
     def value(self) -> Any:
         return self._field.currentData()

@@ -1,4 +1,4 @@
-"""The window's line to the engine process: Qt signals in place of callbacks from a thread, and shapes asked for after edits."""
+"""The window's line to the engine process: Qt signals for callbacks from a thread, shapes asked for after edits."""
 
 from __future__ import annotations
 
@@ -39,14 +39,16 @@ class EngineLink(QObject):
         propagated(dict): the newest answer about the document: `nodes`, `problems`, `totals`.
         state_changed(str, str): `starting`, `ready`, `busy`, `restarting` or `failed`, and a detail.
         died(str): the engine process ended by itself; it is started again.
+        failed(str): a question about the document could not be answered; why.
     """
 
-    ready = Signal(dict)
+    ready = Signal(object)
     catalogue_changed = Signal(object)
-    propagated = Signal(dict)
+    propagated = Signal(object)
     state_changed = Signal(str, str)
     died = Signal(str)
-    _message = Signal(dict)
+    failed = Signal(str)
+    _message = Signal(object)
     _exited = Signal(object)
 
     def __init__(self) -> None:
@@ -75,6 +77,14 @@ class EngineLink(QObject):
             self._take_catalogue(cached)
         # The client's callbacks come from its reader thread; a signal brings them to this one.
         self._client = EngineClient(self._message.emit, self._exited.emit)
+        self.propagate_now()
+
+    def restart(self) -> None:
+        """Start a new process after the client gave up."""
+        self.stop()
+        self._waiting.clear()
+        self._set_state("starting", "")
+        self.start()
 
     def stop(self) -> None:
         self._timer.stop()
@@ -104,6 +114,8 @@ class EngineLink(QObject):
         if self._client is None:
             failed({"kind": "stopped", "message": "The engine is not running."})
             return
+        if method == "propagate":  # the client asks only the newest again after a restart
+            self._waiting = {i: w for i, w in self._waiting.items() if w.method != "propagate"}
         request = self._client.request(method, params)
         self._waiting[request] = _Waiting(method, done, failed, progress)
         self._tell_busy()
@@ -155,6 +167,8 @@ class EngineLink(QObject):
             self._set_state("ready", f"torch {message.get('torch', '')} on {message.get('device', 'cpu')}")
             self.ready.emit(message)
             self.ask("catalogue", {}, self._on_catalogue, self._on_failed)
+        elif message["event"] == "dead":
+            self._set_state("failed", str(message["message"]))
         elif message["event"] == "progress":
             waiting = self._waiting.get(message.get("id", -1))
             if waiting is not None and waiting.progress is not None:
@@ -175,7 +189,8 @@ class EngineLink(QObject):
             self.propagated.emit(result)
 
     def _on_failed(self, error: Mapping[str, Any]) -> None:
-        self._set_state("failed", str(error.get("message", "")))
+        """The engine could not answer about the document: a fault of the program, so it is said in full."""
+        self.failed.emit(str(error.get("message", "")))
 
     def _on_exit(self, code: object) -> None:
         self._set_state("restarting", f"The engine process ended with code {code} and is started again.")

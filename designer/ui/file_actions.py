@@ -46,13 +46,9 @@ class FileActions:
 
     def _open(self, path: Path) -> None:
         recovery = recovery_of(path)
-        if recovery is not None and not path.exists():
-            self._offer(recovery)
-            return
-        # Opening drops nothing: the autosave is read again only if the user wants it.
+        self._attempt(lambda: self._workspace.open(path))
         if recovery is not None:
             self._offer(recovery)
-        self._attempt(lambda: self._workspace.open(path))
 
     def offer_untitled(self) -> None:
         """Offer work without a file that an earlier window left behind."""
@@ -60,15 +56,18 @@ class FileActions:
             self._offer(recovery)
 
     def _offer(self, recovery: Recovery) -> None:
-        when = time.strftime("%d %b, %H:%M", time.localtime(recovery.autosave.stat().st_mtime))
+        when = time.strftime("%d %b, %H:%M", time.localtime(recovery.modified))
         name = f"“{recovery.path.stem}”" if recovery.path else "A document that was never saved"
         self._messages.say(
             f"{name} has unsaved work from {when}, kept when Netwright ended unexpectedly.",
             "warning",
-            Choice("Restore it", lambda: self._attempt(lambda: self._workspace.recover(recovery)), primary=True),
+            Choice("Restore it", lambda: self._restore(recovery), primary=True),
             Choice("Discard it", lambda: recovery.autosave.unlink(missing_ok=True)),
             key="recovery",
         )
+
+    def _restore(self, recovery: Recovery) -> None:
+        self.when_safe("restore the other work", lambda: self._workspace.recover(recovery))
 
     # -- saving ----------------------------------------------------------------------------------------------------
 
@@ -129,4 +128,6 @@ class FileActions:
         return str(recent[0].parent if recent else Path.home())
 
     def _on_autosave_failed(self, reason: str) -> None:
-        self._messages.say(f"Unsaved changes could not be kept aside: {reason}. Save the document.", "warning", key="autosave")
+        self._messages.say(
+            f"Unsaved changes could not be kept aside: {reason}. Save the document.", "warning", key="autosave"
+        )

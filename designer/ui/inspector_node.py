@@ -1,4 +1,4 @@
-"""The inspector's page for one node: its title, what is wrong with it, parameters, shapes, cost, note and documentation."""
+"""The inspector's page for one node: title, what is wrong with it, parameters, shapes, cost, note, documentation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtGui import QDesktopServices, QFocusEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
 from designer.graph.document import Document
 from designer.graph.model import Node
@@ -45,8 +45,8 @@ class NodePage(QWidget):
         self._shapes = QVBoxLayout()
         self._shapes.setSpacing(4)
         self._tiles = {
-            "params": Tile("parameters"),
-            "macs": Tile("per image"),
+            "params": Tile("params", "Parameters of this node"),
+            "macs": Tile("MACs", "Multiply-accumulates of one image"),
             "activation_bytes": Tile("activations"),
         }
         self.frozen = Switch()
@@ -68,12 +68,20 @@ class NodePage(QWidget):
         sign = QLabel()
         category = self._spec.category if self._spec else ""
         sign.setPixmap(glyphs.category_icon(category).pixmap(QSize(20, 20)))
-        kind = ElidedLabel(f"{self._spec.name} · {wording.category_title(category)}" if self._spec else node.component, "muted")
+        kind = ElidedLabel(
+            f"{self._spec.name} · {wording.category_title(category)}" if self._spec else node.component, "muted"
+        )
         heading = row(sign, self.title, gap=4)
         box.addLayout(column(heading, kind, gap=0))
         box.addLayout(self._problems)
         if self._spec is None:
-            box.addWidget(label("This component is not installed here. The node and its wires are kept as they are.", "muted", wrap=True))
+            box.addWidget(
+                label(
+                    "This component is not installed here. The node and its wires are kept as they are.",
+                    "muted",
+                    wrap=True,
+                )
+            )
         else:
             box.addWidget(label("Parameters", "section"))
             self.params = ParamRows(self._spec)
@@ -109,7 +117,9 @@ class NodePage(QWidget):
         if not self.note.hasFocus():
             self.note.setPlainText(node.note)
 
-    def show_result(self, result: Mapping[str, Any] | None, problems: Sequence[Problem], inputs: Mapping[str, Any] | None = None) -> None:
+    def show_result(
+        self, result: Mapping[str, Any] | None, problems: Sequence[Problem], inputs: Mapping[str, Any] | None = None
+    ) -> None:
         """Show what propagation found for this node; `inputs` are the tensors on its incoming wires by port."""
         clear(self._problems)
         for problem in problems:
@@ -125,8 +135,10 @@ class NodePage(QWidget):
             self.params.show_derived((result or {}).get("derived") or {})
         known = bool(result) and result.get("status") == "ok"
         self._tiles["params"].set_text(wording.count(result["params"]) if known and result else "–")
-        self._tiles["macs"].set_text(wording.macs(result["macs"]) if known and result else "–")
-        self._tiles["activation_bytes"].set_text(wording.memory(result["activation_bytes"]) if known and result else "–")
+        self._tiles["macs"].set_text(wording.count(result["macs"]) if known and result else "–")
+        self._tiles["activation_bytes"].set_text(
+            wording.memory(result["activation_bytes"]) if known and result else "–"
+        )
 
     def _on_param(self, name: str, value: Any) -> None:
         self._document.set_param(self._node_id, name, value)
@@ -156,17 +168,17 @@ class _NoteEdit(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.setFixedHeight(64)
 
-    def focusOutEvent(self, event) -> None:  # noqa: ANN001
+    def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
         self.left.emit()
 
 
-def _shape_row(glyph: str, name: str, tensor: Mapping[str, Any] | None, *, out: bool = False) -> QWidget | Any:
+def _shape_row(glyph: str, name: str, tensor: Mapping[str, Any] | None, *, out: bool = False) -> QHBoxLayout:
     sign = QLabel()
     sign.setPixmap(glyphs.icon(glyph, "accent" if out else "text_faint").pixmap(QSize(14, 14)))
     sign.setToolTip("Output" if out else "Input")
     port = ElidedLabel(name, "muted")
-    port.setFixedWidth(64)
+    port.set_fixed_width(72)
     text = ElidedLabel(wording.tensor(tensor))
     text.setFont(theme.mono_font())
     text.setAccessibleName(f"{'Output' if out else 'Input'} {name}: {wording.tensor(tensor)}")
@@ -179,7 +191,9 @@ def _shape_row(glyph: str, name: str, tensor: Mapping[str, Any] | None, *, out: 
 def _problem_card(problem: Problem, fix: Any) -> QFrame:
     card = QFrame()
     card.setProperty("look", "card")
-    box = column(label(problem.message, "danger" if problem.severity == "error" else "muted", wrap=True), margins=(10, 8, 10, 8))
+    box = column(
+        label(problem.message, "danger" if problem.severity == "error" else "muted", wrap=True), margins=(10, 8, 10, 8)
+    )
     for one in problem.fixes:
         made = button(one.label, "small", "auto-fix")
         made.clicked.connect(lambda _checked=False, f=one: fix(f))
@@ -189,7 +203,7 @@ def _problem_card(problem: Problem, fix: Any) -> QFrame:
 
 
 def _about(spec: ComponentSpec) -> QVBoxLayout:
-    text = label(spec.doc or spec.summary, "muted", wrap=True, select=True)
+    text = label(wording.prose(spec.doc or spec.summary), "muted", wrap=True, select=True)
     box = column(label(f"About {spec.name}", "section"), text, gap=6)
     if spec.paper:
         paper = label(spec.paper, "faint", wrap=True, select=True)

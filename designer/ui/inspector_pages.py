@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from designer.graph.document import Document
 from designer.graph.model import Node
-from designer.ui import theme, wording
+from designer.ui import wording
 from designer.ui.widgets import ElidedLabel, Switch, Tile, clear, column, label, line, row
+from designer.ui.workspace import document_title
 
 
 class DocumentPage(QWidget):
@@ -20,13 +22,10 @@ class DocumentPage(QWidget):
         super().__init__()
         self._document = document
         self.setProperty("look", "page")
-        self.name = QLineEdit()
-        self.name.setProperty("look", "heading")
-        self.name.setAccessibleName("Document name")
-        self.name.editingFinished.connect(self._on_name)
+        self.name = ElidedLabel("", "title")
         self.tiles = {
             "params": Tile("parameters"),
-            "macs": Tile("per image"),
+            "macs": Tile("MACs", "Multiply-accumulates of one image"),
             "activation_bytes": Tile("activations", "Memory that one image needs in training"),
             "nodes": Tile("nodes"),
         }
@@ -54,10 +53,9 @@ class DocumentPage(QWidget):
     def refresh(self, totals: Mapping[str, Any]) -> None:
         """Show the document as it is now with these totals of the last propagation."""
         data = self._document.data
-        if not self.name.hasFocus():
-            self.name.setText(data.name)
+        self.name.set_full_text(document_title(self._document))
         self.tiles["params"].set_text(wording.count(totals.get("params")))
-        self.tiles["macs"].set_text(wording.macs(totals.get("macs")))
+        self.tiles["macs"].set_text(wording.count(totals.get("macs")))
         self.tiles["activation_bytes"].set_text(wording.memory(totals.get("activation_bytes")))
         self.tiles["nodes"].set_text(f"{len(data.nodes):,}")
         clear(self._facts)
@@ -87,12 +85,6 @@ class DocumentPage(QWidget):
         facts["Image"] = f"{size[0]} × {size[1]} px" if size else "no image input"
         return facts
 
-    def _on_name(self) -> None:
-        text = self.name.text().strip()
-        if text and text != self._document.data.name:
-            self._document.set_name(text)
-        self.name.setText(self._document.data.name)
-
 
 class ManyPage(QWidget):
     """Several nodes are selected: their sum, and one switch for all."""
@@ -101,14 +93,26 @@ class ManyPage(QWidget):
         super().__init__()
         self._document, self.ids = document, list(ids)
         self.setProperty("look", "page")
-        self.tiles = {"params": Tile("parameters"), "macs": Tile("per image"), "activation_bytes": Tile("activations")}
+        self.tiles = {
+            "params": Tile("parameters"),
+            "macs": Tile("MACs", "Multiply-accumulates of one image"),
+            "activation_bytes": Tile("activations"),
+        }
         tiles = row(*self.tiles.values(), gap=6)
         for index in range(len(self.tiles)):
             tiles.setStretch(index, 1)
         self.frozen = Switch()
         self.frozen.setAccessibleName("Freeze all")
         self.frozen.clicked.connect(self._on_frozen)
-        box = column(label(f"{len(ids)} nodes", "title"), tiles, line(), row(label("Frozen"), 1, self.frozen), line(), margins=(12, 12, 12, 16), gap=12)
+        box = column(
+            label(f"{len(ids)} nodes", "title"),
+            tiles,
+            line(),
+            row(label("Frozen"), 1, self.frozen),
+            line(),
+            margins=(12, 12, 12, 16),
+            gap=12,
+        )
         for node_id in self.ids:
             node = document.node(node_id)
             box.addLayout(fact(node.title, node.component.rpartition(".")[2].replace("_", " ")))
@@ -120,7 +124,7 @@ class ManyPage(QWidget):
         chosen = [results[i] for i in self.ids if results.get(i, {}).get("status") == "ok"]
         sums = {key: sum(r[key] for r in chosen) if chosen else None for key in self.tiles}
         self.tiles["params"].set_text(wording.count(sums["params"]))
-        self.tiles["macs"].set_text(wording.macs(sums["macs"]))
+        self.tiles["macs"].set_text(wording.count(sums["macs"]))
         self.tiles["activation_bytes"].set_text(wording.memory(sums["activation_bytes"]))
         self.frozen.setChecked(all(self._document.node(i).frozen for i in self.ids))
 
@@ -130,10 +134,10 @@ class ManyPage(QWidget):
                 self._document.set_frozen(node_id, on)
 
 
-def fact(name: str, value: str):  # noqa: ANN201
+def fact(name: str, value: str) -> QHBoxLayout:
     """A name at the left and its value at the right."""
     left, right = label(name, "muted"), ElidedLabel(value)
-    right.setFont(theme.mono_font())
+    right.setAlignment(Qt.AlignmentFlag.AlignRight)
     made = row(left, right)
     made.setStretch(1, 1)
     return made

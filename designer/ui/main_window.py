@@ -1,4 +1,4 @@
-"""The main window: lays out the panels and connects them; what each does is in its own file."""
+"""The main window: connects the panels to the document, the engine and the trainer; the rest is in their files."""
 
 from __future__ import annotations
 
@@ -6,125 +6,313 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QSettings, QSize, Qt, QTimer
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
-from PySide6.QtWidgets import (
-    QDockWidget,
-    QLabel,
-    QMainWindow,
-    QSizePolicy,
-    QStackedWidget,
-    QTabWidget,
-    QToolBar,
-    QWidget,
-)
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QWidget
 
+from designer import __version__
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.problems import Fix, Problem
+from designer.graph.templates import templates
 from designer.ui import theme
 from designer.ui.actions import Actions
-from designer.ui.canvas import CanvasView
 from designer.ui.engine_link import EngineLink
+from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
-from designer.ui.inspector import Inspector
-from designer.ui.message_bar import Choice, MessageBar
-from designer.ui.palette import Palette
-from designer.ui.problems_panel import ProblemsPanel
-from designer.ui.status_line import StatusLine
-from designer.ui.train_dock import TrainDock
-from designer.ui.welcome import Welcome
-from designer.ui.widgets import DockHeader, ElidedLabel, button, column
+from designer.ui.message_bar import Choice
+from designer.ui.window_layout import WindowLayout
 from designer.ui.workspace import Workspace
 from nodes.sdk.spec import Catalogue
 
-LEFT_WIDTH, RIGHT_WIDTH, BOTTOM_HEIGHT = 240, 300, 248
-_STATE_VERSION = 1
+QUICK_START = "quick-start"
 
 
-class MainWindow(QMainWindow):
+class MainWindow(WindowLayout):
     """One window with one document."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.setObjectName("main_window")
-        self.setWindowTitle("Netwright")
-        self.setMinimumSize(960, 600)
-        self.resize(1440, 900)
-        self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowNestedDocks)
         self._problems: tuple[Problem, ...] = ()
         self._result: Mapping[str, Any] = {}
         self.workspace = Workspace()
         self.engine = EngineLink()
-        self._make_panels()
         self.files = FileActions(self, self.workspace, self.messages)
-        self.actions_ = Actions(self, self._handlers())
-        self._make_toolbar()
-        self._make_docks()
-        self._fill_menus()
+        self.build(Actions(self, self._handlers()))
         self._connect()
-        self._restore_layout()
         self._on_opened(None)
 
-    # -- layout ----------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """What waits for the first frame: the engine process, and work that a crash left behind."""
+        self.engine.start()
+        self.files.offer_untitled()
 
-    def _make_panels(self) -> None:
-        self.messages = MessageBar()
-        self.palette_panel = Palette()
-        self.inspector = Inspector()
-        self.problems = ProblemsPanel()
-        self.train = TrainDock()
-        self.status = StatusLine()
-        self.welcome = Welcome()
-        self.canvas = CanvasView(None, None, theme.current())
-        self.pages = QStackedWidget()
-        self.pages.addWidget(self.welcome)
-        self.pages.addWidget(self.canvas)
-        centre = QWidget()
-        centre.setLayout(column(self.messages, self.pages, gap=0))
-        self.setCentralWidget(centre)
-        self.setStatusBar(self.status)
+    def open_quick_start(self) -> None:
+        """Open the quick-start detector as a new document."""
+        self.files.open_template(QUICK_START)
 
-    def _make_docks(self) -> None:
-        self.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.BottomDockWidgetArea)
-        self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        self.tabs.addTab(self.problems, "Problems")
-        self.tabs.addTab(self.train, "Train")
-        self.tabs.setAccessibleName("Problems and training")
-        area = Qt.DockWidgetArea
-        self.left = self._dock("Components", self.palette_panel, area.LeftDockWidgetArea)
-        self.right = self._dock("Inspector", self.inspector, area.RightDockWidgetArea)
-        self.bottom = self._dock("Problems and training", self.tabs, area.BottomDockWidgetArea, header=False)
-        self.resizeDocks([self.left, self.right], [LEFT_WIDTH, RIGHT_WIDTH], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.bottom], [BOTTOM_HEIGHT], Qt.Orientation.Vertical)
+    # -- connections -----------------------------------------------------------------------------------------------
 
-    def _dock(self, title: str, content: QWidget, area: Qt.DockWidgetArea, *, header: bool = True) -> QDockWidget:
-        dock = QDockWidget(title, self)
-        dock.setObjectName(f"dock_{title.split()[0].lower()}")
-        dock.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable)
-        bar = DockHeader(title) if header else QWidget()
-        dock.setTitleBarWidget(bar)
-        dock.setWidget(content)
-        self.addDockWidget(area, dock)
-        return dock
+    def _handlers(self) -> dict[str, Callable[[], object]]:
+        canvas = self.canvas
+        return {
+            "new": self.files.new,
+            "open": self.files.ask_open,
+            "save": self.files.save,
+            "save_as": self.files.save_as,
+            "close": self.files.close,
+            "export_pytorch": lambda: self._open_export("pytorch"),
+            "export_onnx": lambda: self._open_export("onnx"),
+            "quit": self.close,
+            "undo": lambda: self._edit(lambda document: document.undo()),
+            "redo": lambda: self._edit(lambda document: document.redo()),
+            "cut": canvas.cut,
+            "copy": canvas.copy,
+            "paste": canvas.paste,
+            "duplicate": canvas.duplicate,
+            "delete": canvas.delete_selected,
+            "select_all": canvas.select_all,
+            "find_component": self._find_component,
+            "fit": canvas.fit,
+            "zoom_100": canvas.zoom_100,
+            "show_problems": lambda: self.show_tab(self.problems),
+            "show_train": lambda: self.show_tab(self.train),
+            "train": self.start_training,
+            "about": self._about,
+        }
 
-    def _make_toolbar(self) -> None:
-        bar = QToolBar("Main")
-        bar.setObjectName("toolbar")
-        bar.setMovable(False)
-        bar.setIconSize(QSize(18, 18))
-        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-        for name in ("new", "open", "save", "", "undo", "redo", "", "fit"):
-            bar.addAction(self.actions_[name]) if name else bar.addSeparator()
-        self.heading = ElidedLabel("", "title")
-        self.heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        bar.addWidget(self.heading)
-        self.export = button("Export", "", "export-variant", "Take the model with you")
-        self.train_button = button("Train", "primary", "play", "Train this model in the background (F5)")
-        bar.addWidget(self.export)
-        bar.addWidget(_gap(8))
-        bar.addWidget(self.train_button)
-        self.addToolBar(bar)
+    def _connect(self) -> None:
+        self.workspace.opened.connect(self._on_opened)
+        self.workspace.edited.connect(self._on_edited)
+        self.workspace.saved.connect(self._on_saved)
+        self.engine.catalogue_changed.connect(self._on_catalogue)
+        self.engine.propagated.connect(self._on_propagated)
+        self.engine.state_changed.connect(self.status.show_engine)
+        self.engine.died.connect(self._on_engine_died)
+        self.engine.state_changed.connect(self._on_engine_state)
+        self.engine.failed.connect(lambda text: self.messages.say(text, "danger", key="engine"))
+        self.engine.ready.connect(lambda _info: self.messages.withdraw("engine"))
+        self.palette_panel.add_requested.connect(self._on_add)
+        self.canvas.selection_changed.connect(self._on_selection)
+        self.canvas.status.connect(lambda text: self.status.showMessage(text, 5000))
+        self.canvas.node_activated.connect(lambda _id: self.inspector.setFocus())
+        self.inspector.fix_chosen.connect(self.apply_fix)
+        self.problems.fix_chosen.connect(self.apply_fix)
+        self.problems.node_chosen.connect(self.show_node)
+        self.problems.count_changed.connect(self._on_problem_count)
+        self.train.start_clicked.connect(self.start_training)
+        self.train.run_ended.connect(self._on_run_ended)
+        self.train.state_changed.connect(self._on_run_state)
+        self.train_button.clicked.connect(self.start_training)
+        self.status.zoom_clicked.connect(self.canvas.zoom_100)
+        self.welcome.new_requested.connect(self.files.new)
+        self.welcome.open_requested.connect(self.files.ask_open)
+        self.welcome.template_chosen.connect(self.files.open_template)
+        self.welcome.recent_chosen.connect(lambda path: self.files.open(Path(path)))
+        self.template_chosen.connect(self.files.open_template)
+        self.commands.submenus["recent"].aboutToShow.connect(self._fill_recent)
+        theme.manager.changed.connect(self.canvas.set_theme)
+
+    # -- the document ----------------------------------------------------------------------------------------------
+
+    def _on_opened(self, document: Document | None) -> None:
+        self._result, self._problems = {}, ()
+        self.canvas.set_document(document)
+        self.inspector.set_document(document)
+        self.train.set_document(document, self.workspace.runs_folder)
+        self.problems.show_problems((), {})
+        self.status.show_totals({})
+        self.engine.set_document(document)
+        if document is None:
+            self.welcome.show_choices(templates(), self.workspace.recent())
+        self.pages.setCurrentWidget(self.canvas if document is not None else self.welcome)
+        for dock in (self.right, self.bottom):
+            dock.setVisible(document is not None)
+        self._on_edited()
+        if document is not None:
+            QTimer.singleShot(0, self.canvas.fit)
+
+    def _on_edited(self) -> None:
+        """The document has changed: everything that shows it looks again."""
+        document = self.workspace.document
+        have = {"document"} if document is not None else set()
+        if document is not None:
+            have |= {"undo"} if document.can_undo else set()
+            have |= {"redo"} if document.can_redo else set()
+            have |= {"selection"} if self.canvas.selected_ids() else set()
+            self.inspector.document_changed()
+            self.train.form.refresh()
+            self._show_problems()
+        self.commands.enable(have)
+        self._name_undo(document)
+        self.heading.set_full_text(self.workspace.title + (" •" if self.workspace.is_dirty else ""))
+        self.setWindowTitle(f"{self.workspace.title}[*] – Netwright" if document else "Netwright[*]")
+        self.setWindowModified(self.workspace.is_dirty)
+        self.export.setEnabled(document is not None)
+        self.train_button.setEnabled(document is not None)
+
+    def _name_undo(self, document: Document | None) -> None:
+        undo, redo = (document.undo_name, document.redo_name) if document is not None else ("", "")
+        self.commands["undo"].setText(f"&Undo {undo}".rstrip())
+        self.commands["redo"].setText(f"&Redo {redo}".rstrip())
+
+    def _on_saved(self, path: Path) -> None:
+        self.status.showMessage(f"Saved {path.name}", 4000)
+        self.train.set_runs_folder(self.workspace.runs_folder)
+
+    def _edit(self, act: Callable[[Document], object]) -> None:
+        """Do something to the document; what it refuses is said in the message bar."""
+        if self.workspace.document is None:
+            return
+        try:
+            act(self.workspace.document)
+        except NetwrightError as error:
+            self.messages.say(str(error), "danger", key="edit")
+
+    def apply_fix(self, fix: Fix) -> None:
+        """Apply a quick fix as one undo step."""
+        self._edit(lambda document: document.apply(fix.edits, fix.label))
+
+    def show_node(self, node_id: str) -> None:
+        """Select a node and bring it to the middle of the canvas."""
+        self.canvas.select([node_id])
+        self.canvas.centre_on(node_id)
+
+    def _on_add(self, component: str) -> None:
+        """A component was double-clicked in the palette: it goes to the middle of what is seen."""
+        if self.workspace.document is None:
+            self.workspace.new()
+        self._edit(lambda _document: self.canvas.add_at_centre(component))
+
+    def _on_selection(self, ids: list[str]) -> None:
+        self.inspector.set_selection(ids)
+        self._on_edited()
+
+    def _find_component(self) -> None:
+        self.left.show()
+        self.palette_panel.search.setFocus()
+        self.palette_panel.search.selectAll()
+
+    def _fill_recent(self) -> None:
+        menu = self.commands.submenus["recent"]
+        menu.clear()
+        for path in self.workspace.recent():
+            go = menu.addAction(path.name)
+            go.setToolTip(str(path))
+            go.triggered.connect(lambda _checked=False, p=path: self.files.open(p))
+        if menu.isEmpty():
+            menu.addAction("No recent files").setEnabled(False)
+        else:
+            menu.addSeparator()
+            menu.addAction("Clear the list").triggered.connect(self.workspace.forget_recent)
+
+    # -- the engine ------------------------------------------------------------------------------------------------
+
+    def _on_catalogue(self, catalogue: Catalogue) -> None:
+        self.workspace.set_catalogue(catalogue)
+        self.palette_panel.set_catalogue(catalogue)
+        self.canvas.set_catalogue(catalogue)
+        self.inspector.set_catalogue(catalogue)
+        self._show_problems()
+
+    def _on_propagated(self, result: dict[str, Any]) -> None:
+        self._result = result
+        self.canvas.show_propagation(result)
+        self.status.show_totals(result.get("totals") or {})
+        self._show_problems()
+
+    def _show_problems(self) -> None:
+        """The engine's problems; the document's own while the engine has not answered."""
+        document = self.workspace.document
+        if document is None:
+            return
+        if self._result:
+            self._problems = tuple(Problem.from_json(p) for p in self._result.get("problems", ()))
+        else:
+            self._problems = tuple(document.problems())
+        titles = {node.id: node.title for node in document.data.nodes}
+        self.problems.show_problems([p for p in self._problems if p.node is None or p.node in titles], titles)
+        self.inspector.show_propagation(self._result, self._problems)
+
+    def _on_problem_count(self, count: int) -> None:
+        self.tabs.setTabText(self.tabs.indexOf(self.problems), f"Problems  {count}" if count else "Problems")
+
+    def _on_engine_died(self, _code: str) -> None:
+        self.messages.say(
+            "The engine stopped and is being started again. Your document is safe; shapes come back in a few seconds.",
+            "warning",
+            key="engine",
+            stays=True,
+        )
+
+    def _on_engine_state(self, state: str, detail: str) -> None:
+        if state == "failed":
+            again = Choice("Start it again", self.engine.restart, primary=True)
+            self.messages.say(detail, "danger", again, key="engine")
+
+    # -- training and export ---------------------------------------------------------------------------------------
+
+    def show_tab(self, tab: QWidget) -> None:
+        self.bottom.show()
+        self.tabs.setCurrentWidget(tab)
+
+    def start_training(self) -> None:
+        """Start a run of the document as it is now, unless it has errors: those are shown instead."""
+        document = self.workspace.document
+        if document is None or self.train.watch.active:
+            self.show_tab(self.train)
+            return
+        errors = [p for p in self._problems if p.severity == "error"]
+        if errors:
+            self.show_tab(self.problems)
+            text = f"This model cannot be trained yet: {errors[0].message}"
+            self.messages.say(text, "danger", key="train")
+            return
+        self.show_tab(self.train)
+        self.messages.withdraw("train")
+        try:
+            self.train.start()
+        except (NetwrightError, OSError) as error:
+            self.messages.say(f"The run could not be started: {error}", "danger", key="train")
+
+    def _on_run_state(self, state: str) -> None:
+        working = self.train.watch.active
+        self.train_button.setText("Training…" if working else "Train")
+        self.tabs.setTabText(self.tabs.indexOf(self.train), "Train  ●" if working else "Train")
+        if state == "running":
+            self.messages.withdraw("train")
+
+    def _on_run_ended(self, state: str, text: str) -> None:
+        resume = Choice("Resume", self._resume, primary=True)
+        if state in ("failed", "died"):
+            self.messages.say(text, "danger", resume, key="train")
+        elif state == "stopped":
+            self.messages.say(text, "info", resume, key="train")
+        else:
+            export = Choice("Export ONNX…", lambda: self._open_export("onnx"), primary=True)
+            self.messages.say(text, "success", export, key="train")
+
+    def _resume(self) -> None:
+        self.show_tab(self.train)
+        self.train.resume()
+
+    def _open_export(self, kind: str) -> None:
+        document = self.workspace.document
+        if document is not None:
+            ExportDialog(kind, self.workspace, self.engine, self).open()
+
+    def _about(self) -> None:
+        self.messages.say(f"Netwright {__version__}. Draw vision models, train them, take them with you. Apache-2.0.")
+
+    # -- closing ---------------------------------------------------------------------------------------------------
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Unsaved changes are asked about in the message bar; a run goes on without the window."""
+        if self.workspace.is_dirty:
+            event.ignore()
+            self.files.when_safe("close the window", self.close)
+            return
+        self.remember_layout()
+        self.workspace.close()
+        self.engine.stop()
+        event.accept()

@@ -27,19 +27,8 @@ _COLOR = Qt.ItemDataRole.UserRole + 3
 
 # Groups in the order that an image meets them; others follow by name.
 _ORDER = (
-    "io",
-    "stem",
-    "conv",
-    "resnet",
-    "csp",
-    "backbone",
-    "attention",
-    "pooling",
-    "resize",
-    "fusion",
-    "neck",
-    "head",
-    "post",
+    *("io", "stem", "conv", "downsample", "block", "backbone", "attention", "pooling"),
+    *("resize", "fusion", "neck", "head", "post"),
 )
 
 

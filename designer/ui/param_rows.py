@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from designer.ui import theme, wording
@@ -14,7 +14,7 @@ from designer.ui.editors import ParamEditor, editor_for
 from designer.ui.widgets import ElidedLabel, column, label, row, tool
 from nodes.sdk.spec import ComponentSpec, Param
 
-EDITOR_WIDTH = 136
+EDITOR_WIDTH = 128
 
 
 class SettingRow(QWidget):
@@ -41,7 +41,7 @@ class SettingRow(QWidget):
         top.setStretch(0, 1)
         box = column(top, gap=2)
         if param.help:
-            box.addWidget(label(param.help, "faint", wrap=True))
+            box.addWidget(label(wording.sentence(param.help), "faint", wrap=True))
         self.setLayout(box)
 
     def show_value(self, value: Any) -> None:
@@ -82,14 +82,13 @@ class ParamRows(QWidget):
     def _derived_row(self, param: Param) -> QHBoxLayout:
         value = ElidedLabel("–", "muted")
         value.setFont(theme.mono_font())
-        value.setFixedWidth(EDITOR_WIDTH)
+        value.set_fixed_width(EDITOR_WIDTH)
         value.setToolTip("Filled in from the shapes of the wires.")
         self._derived[param.name] = value
         name = ElidedLabel(wording.title(param.name), "muted")
         name.setToolTip(param.help)
         made = row(name, value)
         made.setStretch(0, 1)
-        made.setAlignment(value, Qt.AlignmentFlag.AlignRight)
         return made
 
     def show_values(self, params: Mapping[str, Any]) -> None:

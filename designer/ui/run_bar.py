@@ -1,4 +1,4 @@
-"""The head of the Train tab: Start, Pause and Stop, what the run is doing, how fast, how long yet, and which run is shown."""
+"""The head of the Train tab: Start, Pause, Stop, what the run is doing, how fast, how long yet, and which run it is."""
 
 from __future__ import annotations
 
@@ -124,7 +124,9 @@ def _facts_line(last: Mapping[str, Mapping[str, Any]]) -> str:
     step, start = last.get("step"), last.get("start")
     parts = []
     if start:
-        parts.append(str(start.get("device", "")).upper() if start.get("device") == "cpu" else str(start.get("device", "")))
+        parts.append(
+            str(start.get("device", "")).upper() if start.get("device") == "cpu" else str(start.get("device", ""))
+        )
     if step:
         parts.append(f"{step['images_per_s']:.3g} images/s")
         if step.get("eta_s") is not None and "finished" not in last and "stopped" not in last:

@@ -102,5 +102,3 @@ def runs_in(folder: Path) -> list[RunFolder]:
         return []
     found = [path for path in folder.iterdir() if (path / "graph.netwright").is_file()]
     return [RunFolder.open(path) for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
-
-

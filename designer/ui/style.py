@@ -60,6 +60,7 @@ QDockWidget > QWidget { background: $panel; }
 #dock_header { background: $panel; border-bottom: 1px solid $border; }
 #dock_header QLabel { color: $text_muted; font-size: 11px; font-weight: 600; }
 QTabWidget::pane { border: 0; background: $panel; border-top: 1px solid $border; }
+QTabWidget > QStackedWidget { background: $panel; }
 QTabWidget::tab-bar { left: 8px; }
 QTabBar { background: $panel; qproperty-drawBase: 0; }
 QTabBar::tab { background: transparent; color: $text_muted; padding: 7px 12px 6px; border: 0;

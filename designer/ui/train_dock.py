@@ -168,6 +168,10 @@ class TrainDock(QWidget):
             return " ".join(str(event.get(key, "")) for key in ("message", "hint")).strip()
         if state == "died":
             saved = "checkpoint" in self.watch.last
-            todo = "Resume goes on from the last checkpoint." if saved else "No checkpoint was written yet; Resume starts over."
+            todo = (
+                "Resume goes on from the last checkpoint."
+                if saved
+                else "No checkpoint was written yet; Resume starts over."
+            )
             return f"The trainer of {name} ended unexpectedly (it was killed or ran out of memory). {todo}"
         return f"{name} is finished." if state == "finished" else f"{name} was stopped; its last state is saved."

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QScro
 from designer.graph.document import Document
 from designer.graph.training import DataSettings, TrainingSettings
 from designer.ui import wording
-from designer.ui.editors import CalmComboBox, ParamEditor, editor_for
+from designer.ui.editors import CalmComboBox, ChoiceEditor, ParamEditor, editor_for
 from designer.ui.inspector_pages import image_input
 from designer.ui.widgets import button, column, label, row, tool
 from nodes.sdk.spec import Param
@@ -23,6 +23,7 @@ from nodes.sdk.spec import Param
 BASIC = ("epochs", "batch", "learning_rate", "optimizer", "device")
 SHAPES_FIELDS = ("classes", "train_images", "val_images", "max_objects")
 DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Apple GPU"))
+_CHOICES = {"sgd": "SGD", "adamw": "AdamW", "cosine": "Cosine", "step": "Step", "constant": "Constant"}
 KINDS = ("shapes", "coco", "yolo", "folder")
 
 
@@ -67,7 +68,9 @@ class TrainForm(QScrollArea):
         self._place_path()
         for name in BASIC[:3]:
             self._place_setting(name)
-        self.image = editor_for(Param("image", "int", 640, 32, 4096, 32, unit="px", help="Height and width of the images."))
+        self.image = editor_for(
+            Param("image", "int", 640, 32, 4096, 32, unit="px", help="Height and width of the images.")
+        )
         self.image.edited.connect(self._on_image)
         self._place("Image size", self.image, "Height and width that images are fitted into.")
         self._place_setting("optimizer")
@@ -152,6 +155,8 @@ class TrainForm(QScrollArea):
         editor = editor_for(param_of(section, name))
         editor.edited.connect(lambda value, n=name: self._set(n, value))
         self.editors[name] = editor
+        if isinstance(editor, ChoiceEditor):
+            editor.set_texts(_CHOICES)
         field = section.model_fields[name]
         return self._place(field.title or wording.title(name), editor, field.description or "")
 

@@ -27,7 +27,7 @@ class TemplateCard(Clickable):
         self.setObjectName("template_card")
         self.template = template
         self.setAccessibleName(f"New from template {template.title}")
-        self.setFixedSize(248, 132)
+        self.setFixedSize(232, 128)
         sign = QLabel()
         sign.setPixmap(glyphs.icon(_GLYPHS.get(template.task, "graph-outline"), "accent").pixmap(QSize(22, 22)))
         head = row(sign, label(_TASKS.get(template.task, template.task.title()), "faint"), 1)
@@ -90,7 +90,7 @@ class Welcome(QWidget):
         )
         self._page = QWidget()
         self._page.setProperty("look", "page")
-        self._page.setMaximumWidth(800)
+        self._page.setMaximumWidth(784)
         self._page.setLayout(
             column(
                 label("Netwright", "hero"),
@@ -142,7 +142,7 @@ class Welcome(QWidget):
             self._cards.addWidget(card, index // columns, index % columns)
 
     def _columns(self) -> int:
-        return max(1, min(3, (self.width() - 64) // 260))
+        return max(1, min(3, (self.width() - 64) // 244))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

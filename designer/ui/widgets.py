@@ -45,6 +45,7 @@ def button(text: str, look: str = "", glyph: str = "", tip: str = "") -> QPushBu
     made.setAccessibleName(text or tip)
     if glyph:
         glyphs.keep_icon(made, glyph, "on_accent" if look == "primary" else "text_muted")
+        made.setText(f" {text}")  # Qt leaves no air between icon and text
     return made
 
 
@@ -147,6 +148,11 @@ class ElidedLabel(QLabel):
     def minimumSizeHint(self) -> QSize:
         return QSize(24, super().minimumSizeHint().height())
 
+    def set_fixed_width(self, pixels: int) -> None:
+        """Keep this width whatever the text."""
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.setFixedWidth(pixels)
+
     def sizeHint(self) -> QSize:
         return QSize(self.fontMetrics().horizontalAdvance(self._full) + 4, super().sizeHint().height())
 
@@ -191,13 +197,20 @@ class Switch(QCheckBox):
 class DockHeader(QWidget):
     """A slim title bar for a dock: its name, then room for a few tools."""
 
+    HEIGHT = 32
+
     def __init__(self, title: str) -> None:
         super().__init__()
         self.setObjectName("dock_header")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setFixedHeight(32)
         self.tools = row(gap=2)
         self.setLayout(row(label(title), 1, self.tools, margins=(12, 0, 4, 0)))
+
+    def sizeHint(self) -> QSize:
+        return QSize(100, self.HEIGHT)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(24, self.HEIGHT)
 
 
 class Tile(QFrame):
@@ -207,11 +220,14 @@ class Tile(QFrame):
         super().__init__()
         self.setProperty("look", "card")
         self.setToolTip(tip)
-        self.figure = label("–", "value")
-        self.setLayout(column(self.figure, label(name, "faint"), margins=(10, 6, 6, 6), gap=0))
+        self.figure = ElidedLabel("–", "value")
+        self.setLayout(column(self.figure, ElidedLabel(name, "faint"), margins=(10, 6, 6, 6), gap=0))
 
     def set_text(self, text: str) -> None:
-        self.figure.setText(text)
+        self.figure.set_full_text(text)
+
+    def text(self) -> str:
+        return self.figure.full_text()
 
 
 class Clickable(QFrame):

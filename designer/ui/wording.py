@@ -72,12 +72,30 @@ def title(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def sentence(text: str) -> str:
+    """`channels it gives.` -> `Channels it gives.`"""
+    return text[:1].upper() + text[1:]
+
+
+def prose(doc: str) -> str:
+    """A docstring as running text: its line breaks go, its paragraphs stay."""
+    paragraphs = doc.replace("`", "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+_NAMES = {"map50": "mAP50", "map75": "mAP75", "map": "mAP", "top1": "Top-1", "top5": "Top-5", "cls": "Class"}
+_NAMES |= {"dfl": "DFL", "obj": "Objectness", "iou": "IoU"}
+
+
+def curve(name: str) -> str:
+    """The name of a loss term or metric as papers write it."""
+    return _NAMES.get(name.lower(), title(name))
+
+
 def category_title(category: str) -> str:
     """`attention/channel` -> `Attention`, the group that the palette shows it under."""
     first = category.replace("/", ".").partition(".")[0]
-    return {"io": "Input", "csp": "CSP", "resnet": "ResNet", "conv": "Convolution", "post": "Post-processing"}.get(
-        first, title(first)
-    )
+    return {"io": "Input", "conv": "Convolution", "post": "Post-processing"}.get(first, title(first))
 
 
 def data_kind(kind: str) -> str:

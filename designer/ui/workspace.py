@@ -1,4 +1,4 @@
-"""Which document is open and where it is kept: new, open, save, recent files, autosave, and what a crash left behind."""
+"""Which document is open and where it is kept: open, save, recent files, autosave, and what a crash left behind."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PySide6.QtCore import QLockFile, QObject, QSettings, QStandardPaths, QTimer
 from designer.graph.changes import Change
 from designer.graph.document import Document
 from designer.graph.errors import DocumentError
+from designer.graph.model import GraphData
 from designer.graph.storage import SUFFIX, autosave_path, dump, find_autosave, read, write_text
 from designer.graph.templates import load_template
 from nodes.sdk.spec import Catalogue
@@ -23,10 +24,12 @@ RECENT = 10
 
 @dataclass(frozen=True)
 class Recovery:
-    """Work that was never saved: `autosave` holds it; `path` is the document's file, None if it never had one."""
+    """Work that was never saved, already read: `path` is the document's file, None if it never had one."""
 
     autosave: Path
     path: Path | None
+    data: GraphData
+    modified: float
 
 
 class Workspace(QObject):
@@ -49,6 +52,7 @@ class Workspace(QObject):
         self.document: Document | None = None
         self._catalogue: Catalogue | None = None
         self._recovered_from: Path | None = None
+        self._autosaved: Path | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._lock: QLockFile | None = None
         self._later = QTimer(self)
@@ -90,13 +94,8 @@ class Workspace(QObject):
         return self._take(load_template(name, self._catalogue))
 
     def recover(self, recovery: Recovery) -> Document:
-        """Open what a crash left behind as the document with unsaved changes.
-
-        Raises:
-            DocumentError: the autosave cannot be read.
-        """
-        document = Document(read(recovery.autosave), self._catalogue, recovery.path)
-        self._take(document)
+        """Open what a crash left behind as the document with unsaved changes."""
+        document = self._take(Document(recovery.data, self._catalogue, recovery.path))
         # Recovered work is in no file yet: the next save, and only that, makes the document clean.
         self._recovered_from = recovery.autosave
         self._autosave.start()
@@ -105,9 +104,13 @@ class Workspace(QObject):
 
     def close(self) -> None:
         """Let go of the document and of its autosave: the user has saved it or does not want it."""
-        self._take(None)
+        self._put(None)
 
-    def _take(self, document: Document | None) -> Document:
+    def _take(self, document: Document) -> Document:
+        self._put(document)
+        return document
+
+    def _put(self, document: Document | None) -> None:
         self._drop_autosave()
         if self._unsubscribe is not None:
             self._unsubscribe()
@@ -116,7 +119,6 @@ class Workspace(QObject):
         if document is not None:
             self._unsubscribe = document.subscribe(self._on_change)
         self.opened.emit(document)
-        return document  # type: ignore[return-value]
 
     # -- state -----------------------------------------------------------------------------------------------------
 
@@ -130,7 +132,7 @@ class Workspace(QObject):
         """The document's name as the title bar says it."""
         if self.document is None:
             return ""
-        return self.document.path.stem if self.document.path else self.document.data.name
+        return document_title(self.document)
 
     @property
     def runs_folder(self) -> Path | None:
@@ -159,14 +161,14 @@ class Workspace(QObject):
         if path is not None and path.suffix != SUFFIX:
             path = path.with_name(path.name + SUFFIX)
         target = path or self.document.path
-        old = autosave_path(self.document.path) if self.document.path else None
         if path is not None and self.document.path is None:
             self.document.data.name = path.stem
         written = self.document.save(target)
         self._drop_autosave()
-        for leftover in {old, autosave_path(written), self._recovered_from} - {None}:
-            leftover.unlink(missing_ok=True)  # type: ignore[union-attr]
-        self._recovered_from = None
+        autosave_path(written).unlink(missing_ok=True)
+        if self._recovered_from is not None:
+            self._recovered_from.unlink(missing_ok=True)
+            self._recovered_from = None
         self._remember(written)
         self.saved.emit(written)
         self.edited.emit()
@@ -180,7 +182,9 @@ class Workspace(QObject):
             self._drop_autosave()
             return
         try:
-            write_text(self._autosave_file(), dump(self.document.data))
+            kept = self._autosave_file()
+            write_text(kept, dump(self.document.data))
+            self._autosaved = kept
         except (OSError, ValueError) as error:
             self.autosave_failed.emit(str(error))
 
@@ -199,11 +203,11 @@ class Workspace(QObject):
         return kept
 
     def _drop_autosave(self) -> None:
+        """Delete what this window kept, and only that: a crash's leftovers wait for the user's answer."""
         self._autosave.stop()
-        if self.document is None:
-            return
-        if self.document.path is not None or self._lock is not None:
-            self._autosave_file().unlink(missing_ok=True)
+        if self._autosaved is not None:
+            self._autosaved.unlink(missing_ok=True)
+            self._autosaved = None
         if self._lock is not None:
             self._lock.unlock()
             self._lock = None
@@ -224,20 +228,26 @@ class Workspace(QObject):
         QSettings().remove("files/recent")
 
 
+def document_title(document: Document) -> str:
+    """The file's name, or the name inside a document that has no file yet."""
+    return document.path.stem if document.path else document.data.name
+
+
 def untitled_folder() -> Path:
     """Where unsaved work without a file is kept."""
     return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation)) / "autosave"
 
 
 def recovery_of(path: Path) -> Recovery | None:
-    """What a crash left behind of this file, if it is newer than the file and differs from it."""
+    """What a crash left behind of this file, if it can be read, is newer than the file and differs from it."""
     kept = find_autosave(path)
-    if kept is None:
+    found = _read_recovery(kept, path) if kept is not None else None
+    if found is None:
         return None
     with contextlib.suppress(DocumentError):
-        if path.exists() and dump(read(kept)) == dump(read(path)):
+        if dump(found.data) == dump(read(path)):
             return None
-    return Recovery(kept, path)
+    return found
 
 
 def untitled_recoveries() -> list[Recovery]:
@@ -248,5 +258,14 @@ def untitled_recoveries() -> list[Recovery]:
         lock.setStaleLockTime(0)
         if lock.tryLock(0):
             lock.unlock()
-            found.append(Recovery(kept, None))
-    return sorted(found, key=lambda r: r.autosave.stat().st_mtime, reverse=True)
+            recovery = _read_recovery(kept, None)
+            found += [recovery] if recovery is not None else []
+    return sorted(found, key=lambda r: r.modified, reverse=True)
+
+
+def _read_recovery(kept: Path, path: Path | None) -> Recovery | None:
+    """None for an autosave that is itself broken: there is nothing to offer then."""
+    try:
+        return Recovery(kept, path, read(kept), kept.stat().st_mtime)
+    except (DocumentError, OSError):
+        return None

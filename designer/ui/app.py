@@ -1,0 +1,78 @@
+"""Starts the window: application object, theme, first frame; the engine and everything slow come after it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+_STARTED = time.perf_counter()
+# NodeGraphQt asks Qt.py for a binding; without this it would take whichever it finds first.
+os.environ.setdefault("QT_PREFERRED_BINDING", "PySide6")
+os.environ.setdefault("QT_API", "pyside6")
+
+from PySide6.QtCore import QEvent, QObject, QTimer  # noqa: E402
+from PySide6.QtWidgets import QApplication  # noqa: E402
+
+from designer import __version__  # noqa: E402
+from designer.ui import theme  # noqa: E402
+
+
+def main(path: str | Path | None = None, profile_startup: bool = False) -> int:
+    """Show the window and run until it is closed.
+
+    Args:
+        path: a document to open; without one the quick-start detector is opened.
+        profile_startup: print the milliseconds to the first painted frame and leave.
+
+    Returns:
+        The process's exit code.
+    """
+    app = make_application()
+    from designer.ui.main_window import MainWindow
+
+    window = MainWindow()
+    if path is not None:
+        window.files.open(Path(path))
+    else:
+        window.open_quick_start()
+    first_frame = _FirstFrame(window, profile_startup)
+    window.installEventFilter(first_frame)
+    window.show()
+    return app.exec()
+
+
+def make_application() -> QApplication:
+    """The application object with Netwright's names, fonts and theme; the one that exists, if there is one."""
+    existing = QApplication.instance()
+    app = existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
+    app.setOrganizationName("Netwright")
+    app.setApplicationName("Netwright")
+    app.setApplicationVersion(__version__)
+    app.setStyle("Fusion")
+    theme.install_fonts(app)
+    theme.manager.restore()
+    return app
+
+
+class _FirstFrame(QObject):
+    """Waits for the first painted frame, then starts the engine, or prints the time and leaves."""
+
+    def __init__(self, window: QObject, profile: bool) -> None:
+        super().__init__(window)
+        self._profile = profile
+        self._seen = False
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Paint and not self._seen:
+            self._seen = True
+            QTimer.singleShot(0, self._painted)
+        return super().eventFilter(watched, event)
+
+    def _painted(self) -> None:
+        if self._profile:
+            print(f"first frame after {(time.perf_counter() - _STARTED) * 1000:.0f} ms")
+            QApplication.quit()
+        else:
+            self.parent().start()  # type: ignore[attr-defined]

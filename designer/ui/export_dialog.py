@@ -1,0 +1,169 @@
+"""The export dialog: where to, which weights, then the engine's progress and what it verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QDialog, QFileDialog, QLineEdit, QProgressBar, QWidget
+
+from designer.ui.editors import CalmComboBox
+from designer.ui.engine_link import EngineLink
+from designer.ui.run_watch import runs_in
+from designer.ui.widgets import button, column, label, row, tool
+from designer.ui.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way out: the engine's method, the words, and what the path is."""
+
+    method: str
+    title: str
+    text: str
+    suffix: str
+
+
+KINDS = {
+    "pytorch": Kind(
+        "export_pytorch",
+        "Export PyTorch",
+        "A folder that runs without Netwright: a readable model.py, the components it uses, weights, predict.py.",
+        "-pytorch",
+    ),
+    "onnx": Kind(
+        "export_onnx",
+        "Export ONNX",
+        "One file with post-processing and class names inside, checked in onnxruntime against this model.",
+        ".onnx",
+    ),
+}
+
+
+class ExportDialog(QDialog):
+    """Opens without blocking the window; it stays open to show the result."""
+
+    def __init__(self, kind: str, workspace: Workspace, engine: EngineLink, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._kind, self._workspace, self._engine = KINDS[kind], workspace, engine
+        self._target: Path | None = None
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(self._kind.title)
+        self.setMinimumWidth(480)
+        self.path = QLineEdit(str(self._default_path()))
+        self.path.setAccessibleName("Export to")
+        browse = tool("folder-open-outline", "Choose where to")
+        browse.clicked.connect(self._browse)
+        self.weights = CalmComboBox()
+        self.weights.setAccessibleName("Weights")
+        self._fill_weights()
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.hide()
+        self.result = label("", wrap=True, select=True)
+        self.result.hide()
+        self.export = button("Export", "primary", "export-variant")
+        self.export.setDefault(True)
+        self.export.clicked.connect(self.run)
+        self.show_folder = button("Show the folder", "", "folder-open-outline")
+        self.show_folder.clicked.connect(self._show_folder)
+        self.show_folder.hide()
+        self.cancel = button("Close")
+        self.cancel.clicked.connect(self.close)
+        self.setLayout(
+            column(
+                label(self._kind.title, "title"),
+                label(self._kind.text, "muted", wrap=True),
+                column(label("To", "faint"), row(self.path, browse, gap=4), gap=2),
+                column(label("Weights", "faint"), self.weights, gap=2),
+                self.progress,
+                self.result,
+                row(self.show_folder, 1, self.cancel, self.export, margins=(0, 8, 0, 0)),
+                margins=(24, 20, 24, 16),
+                gap=12,
+            )
+        )
+
+    def run(self) -> None:
+        """Ask the engine to export; the answer comes into this dialog."""
+        document, text = self._workspace.document, self.path.text().strip()
+        if document is None or not text:
+            self._say("Choose where to export to.", "danger")
+            return
+        self._target = Path(text)
+        self.export.setEnabled(False)
+        self.result.hide()
+        self.show_folder.hide()
+        self.progress.setRange(0, 0)
+        self.progress.show()
+        params = {
+            "document": document.data.model_dump(mode="json"),
+            "path": str(self._target),
+            "weights": self.weights.currentData() or "",
+        }
+        self._engine.ask(self._kind.method, params, self._on_done, self._on_failed, self._on_progress)
+
+    def _on_progress(self, _fraction: float, text: str) -> None:
+        self._say(f"{text}…", "muted")
+
+    def _on_done(self, result: Any) -> None:
+        self._finish()
+        self._say(summary(result if isinstance(result, Mapping) else {}, self._target), "")
+        self.show_folder.show()
+
+    def _on_failed(self, error: Mapping[str, Any]) -> None:
+        self._finish()
+        self._say(str(error.get("message", "The export failed.")), "danger")
+
+    def _finish(self) -> None:
+        self.progress.hide()
+        self.export.setEnabled(True)
+
+    def _say(self, text: str, look: str) -> None:
+        self.result.setProperty("look", look)
+        self.result.style().unpolish(self.result)
+        self.result.style().polish(self.result)
+        self.result.setText(text)
+        self.result.show()
+
+    def _default_path(self) -> Path:
+        document = self._workspace.document
+        folder = document.path.parent if document is not None and document.path else Path.home()
+        return folder / f"{self._workspace.title}{self._kind.suffix}"
+
+    def _fill_weights(self) -> None:
+        """The newest trained runs first: a model is exported to be used."""
+        folder = self._workspace.runs_folder
+        for run in runs_in(folder) if folder is not None else []:
+            if any((run.path / "checkpoints").glob("*.pt")):
+                self.weights.addItem(f"{run.path.name}, best checkpoint", str(run.path))
+        self.weights.addItem("Untrained (random weights)", "")
+
+    def _browse(self) -> None:
+        if self._kind.suffix.startswith("."):
+            chosen, _ = QFileDialog.getSaveFileName(
+                self, self._kind.title, self.path.text(), f"ONNX (*{self._kind.suffix})"
+            )
+        else:
+            chosen = QFileDialog.getExistingDirectory(self, self._kind.title, str(Path(self.path.text()).parent))
+            chosen = str(Path(chosen) / Path(self.path.text()).name) if chosen else ""
+        if chosen:
+            self.path.setText(chosen)
+
+    def _show_folder(self) -> None:
+        if self._target is not None:
+            folder = self._target if self._target.is_dir() else self._target.parent
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+
+def summary(result: Mapping[str, Any], target: Path | None) -> str:
+    """What the engine reports, in words: where it is and the difference that was measured."""
+    lines = [f"Written to {target}."]
+    difference = result.get("max_abs_diff")
+    if difference is not None:
+        lines.append(f"Verified: the largest difference to this model is {difference:.2g}.")
+    return "\n".join(lines)

@@ -1,0 +1,158 @@
+"""How the main window is laid out: panels, docks, toolbar and menus, and their places from one session to the next."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, QSettings, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QMainWindow,
+    QMenu,
+    QSizePolicy,
+    QStackedWidget,
+    QTabWidget,
+    QToolBar,
+    QWidget,
+)
+
+from designer.graph.templates import templates
+from designer.ui import theme
+from designer.ui.actions import Actions
+from designer.ui.canvas import CanvasView
+from designer.ui.inspector import Inspector
+from designer.ui.message_bar import MessageBar
+from designer.ui.palette import Palette
+from designer.ui.problems_panel import ProblemsPanel
+from designer.ui.status_line import StatusLine
+from designer.ui.train_dock import TrainDock
+from designer.ui.welcome import Welcome
+from designer.ui.widgets import DockHeader, ElidedLabel, button, column
+
+LEFT_WIDTH, RIGHT_WIDTH, BOTTOM_HEIGHT = 240, 304, 256
+_STATE_VERSION = 1
+
+
+class WindowLayout(QMainWindow):
+    """The parts of the window and where they are; `MainWindow` connects them.
+
+    Signals:
+        template_chosen(str): a template was picked in the menu.
+    """
+
+    template_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("main_window")
+        self.setWindowTitle("Netwright")
+        self.setMinimumSize(960, 600)
+        self.resize(1440, 900)
+        self.messages = MessageBar()
+        self.palette_panel = Palette()
+        self.inspector = Inspector()
+        self.problems = ProblemsPanel()
+        self.train = TrainDock()
+        self.status = StatusLine()
+        self.welcome = Welcome()
+        self.canvas = CanvasView(None, None, theme.current())
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.welcome)
+        self.pages.addWidget(self.canvas)
+        centre = QWidget()
+        centre.setLayout(column(self.messages, self.pages, gap=0))
+        self.setCentralWidget(centre)
+        self.setStatusBar(self.status)
+
+    def build(self, actions: Actions) -> None:
+        """Make the toolbar, the docks and the menus out of these actions."""
+        self.commands = actions
+        self._make_toolbar()
+        self._make_docks()
+        self._fill_menus()
+        self._restore_layout()
+
+    def _make_docks(self) -> None:
+        self.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.BottomDockWidgetArea)
+        self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(self.problems, "Problems")
+        self.tabs.addTab(self.train, "Train")
+        self.tabs.setAccessibleName("Problems and training")
+        area = Qt.DockWidgetArea
+        self.left = self._dock("Components", self.palette_panel, area.LeftDockWidgetArea)
+        self.right = self._dock("Inspector", self.inspector, area.RightDockWidgetArea)
+        self.bottom = self._dock("Problems and training", self.tabs, area.BottomDockWidgetArea, header=False)
+        self.resizeDocks([self.left, self.right], [LEFT_WIDTH, RIGHT_WIDTH], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.bottom], [BOTTOM_HEIGHT], Qt.Orientation.Vertical)
+
+    def _dock(self, title: str, content: QWidget, area: Qt.DockWidgetArea, *, header: bool = True) -> QDockWidget:
+        dock = QDockWidget(title, self)
+        dock.setObjectName(f"dock_{title.split()[0].lower()}")
+        dock.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
+        )
+        bar = DockHeader(title) if header else QWidget()
+        dock.setTitleBarWidget(bar)
+        dock.setWidget(content)
+        self.addDockWidget(area, dock)
+        return dock
+
+    def _make_toolbar(self) -> None:
+        bar = QToolBar("Main")
+        bar.setObjectName("toolbar")
+        bar.setMovable(False)
+        bar.setIconSize(QSize(18, 18))
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        for name in ("new", "open", "save", "-", "undo", "redo", "-", "fit"):
+            bar.addAction(self.commands[name]) if name != "-" else bar.addSeparator()
+        self.heading = ElidedLabel("", "title")
+        self.heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        bar.addWidget(self.heading)
+        self.export = button("Export", "", "export-variant", "Take the model with you")
+        self.train_button = button("Train", "primary", "play", "Train this model in the background (F5)")
+        bar.addWidget(self.export)
+        bar.addWidget(_gap(8))
+        bar.addWidget(self.train_button)
+        self.addToolBar(bar)
+
+    def _fill_menus(self) -> None:
+        menus = self.commands.submenus
+        for template in templates():
+            add = menus["templates"].addAction(template.title)
+            add.setToolTip(template.summary)
+            add.triggered.connect(lambda _checked=False, name=template.name: self.template_chosen.emit(name))
+        group = QActionGroup(self)
+        for choice, text in (("system", "Like the &system"), ("dark", "&Dark"), ("light", "&Light")):
+            pick = QAction(text, group)
+            pick.setCheckable(True)
+            pick.setChecked(theme.manager.choice == choice)
+            pick.triggered.connect(lambda _checked=False, c=choice: theme.manager.set_theme(c))
+            menus["theme"].addAction(pick)
+        for dock in (self.left, self.right, self.bottom):
+            menus["panels"].addAction(dock.toggleViewAction())
+        exports = QMenu(self.export)
+        exports.addAction(self.commands["export_pytorch"])
+        exports.addAction(self.commands["export_onnx"])
+        self.export.setMenu(exports)
+
+    def _restore_layout(self) -> None:
+        settings = QSettings()
+        geometry, state = settings.value("window/geometry"), settings.value("window/state")
+        if isinstance(geometry, QByteArray):
+            self.restoreGeometry(geometry)
+        if isinstance(state, QByteArray):
+            self.restoreState(state, _STATE_VERSION)
+
+    def remember_layout(self) -> None:
+        """Keep the window's size and the docks' places for the next session."""
+        settings = QSettings()
+        settings.setValue("window/geometry", self.saveGeometry())
+        settings.setValue("window/state", self.saveState(_STATE_VERSION))
+
+
+def _gap(width: int) -> QWidget:
+    made = QWidget()
+    made.setFixedWidth(width)
+    return made
