@@ -1,1 +1,1 @@
-"""Data sets: readers, the built-in `shapes` generator, transforms."""
+"""Data sets: readers, the built-in `shapes` generator, transforms. Import the modules; this imports nothing."""

@@ -1,0 +1,111 @@
+"""COCO JSON: an annotation file a part, boxes as x, y, width, height in pixels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from designer.data.errors import DataError
+from designer.data.records import Part, Record, hold_out
+
+
+def read_coco(path: Path, train: str = "", val: str = "", seed: int = 0) -> tuple[Part, Part, list[str]]:
+    """Training part, validation part and class names.
+
+    Args:
+        path: the folder of the data set, or one annotation file (then a tenth is held out).
+        train: annotation file relative to `path`; found by its name when left out.
+        val: the same for the validation part.
+        seed: of the held-out tenth.
+
+    Raises:
+        DataError: with the file and what is wrong.
+    """
+    if not path.exists():
+        raise DataError("There is no such file or folder. Give a COCO folder or annotation file.", path)
+    first = path if path.is_file() else _find(path, train, "train")
+    part, names = read_annotations(first, path if path.is_dir() else path.parent)
+    second = (
+        None if path.is_file() and not val else _find(path if path.is_dir() else path.parent, val, "val", optional=True)
+    )
+    if second is not None:
+        other, other_names = read_annotations(second, path if path.is_dir() else path.parent)
+        if other_names != names:
+            raise DataError(f"Its categories are not those of {first.name}. Both parts need the same ones.", second)
+        return part, other, names
+    kept, held = hold_out(part.records, 0.1, seed)
+    note = f"{path} has no validation part, so {len(held)} training images are held out."
+    return Part(kept, [*part.notes, note]), Part(held), names
+
+
+def _find(root: Path, wanted: str, which: str, optional: bool = False) -> Path | None:
+    if wanted:
+        path = root / wanted
+        if not path.is_file():
+            raise DataError(f"The {which} annotations are not there. Mend the {which} part of the data settings.", path)
+        return path
+    found = [p for p in sorted(root.rglob("*.json")) if which in p.stem.lower() or which in p.parent.name.lower()]
+    if not found and which == "train" and len(everything := sorted(root.rglob("*.json"))) == 1:
+        found = everything
+    if not found and not optional:
+        raise DataError("No annotation file with 'train' in its name was found. Name it in the data settings.", root)
+    return found[0] if found else None
+
+
+def read_annotations(path: Path | None, root: Path) -> tuple[Part, list[str]]:
+    """Records and class names of one annotation file; category ids become 0, 1, ... in their own order."""
+    assert path is not None
+    raw = _load(path)
+    categories = sorted(raw["categories"], key=lambda c: c["id"])
+    index = {c["id"]: i for i, c in enumerate(categories)}
+    images = {i["id"]: i for i in raw["images"]}
+    boxes: dict[Any, list[tuple[float, float, float, float]]] = {i: [] for i in images}
+    labels: dict[Any, list[int]] = {i: [] for i in images}
+    part = Part([])
+    for annotation in raw["annotations"]:
+        number = annotation.get("id")
+        if annotation.get("image_id") not in images:
+            raise DataError(
+                f"Annotation {number} is for image {annotation.get('image_id')}, which is not listed.", path
+            )
+        if annotation.get("category_id") not in index:
+            raise DataError(
+                f"Annotation {number} has category {annotation.get('category_id')}, which is not listed.", path
+            )
+        x, y, w, h = annotation["bbox"]
+        if annotation.get("iscrowd"):
+            continue
+        if w <= 0 or h <= 0:
+            part.notes.append(f"{path}: annotation {number} has no area ({w:g} x {h:g}) and is left out.")
+            continue
+        boxes[annotation["image_id"]].append((x, y, x + w, y + h))
+        labels[annotation["image_id"]].append(index[annotation["category_id"]])
+    folder = _image_folder(path, root, [i["file_name"] for i in raw["images"]])
+    for key, image in images.items():
+        part.records.append(Record(folder / image["file_name"], tuple(boxes[key]), tuple(labels[key])))
+    return part, [str(c["name"]) for c in categories]
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"This is not JSON: {error.msg}.", path, error.lineno) from None
+    missing = [k for k in ("images", "annotations", "categories") if not isinstance(raw, dict) or k not in raw]
+    if missing:
+        raise DataError(f"{missing[0]} is missing, so this is no COCO annotation file.", path)
+    return raw
+
+
+def _image_folder(path: Path, root: Path, names: list[str]) -> Path:
+    """The folder that the file names are relative to: the first place where the first image is."""
+    if not names:
+        raise DataError("It lists no images.", path)
+    part = path.stem.removeprefix("instances_")
+    places = (path.parent, root, root / part, root / "images" / part, root / "images", path.parent / "images")
+    found = next((p for p in places if (p / names[0]).is_file()), None)
+    if found is None:
+        tried = ", ".join(str(p) for p in dict.fromkeys(places))
+        raise DataError(f"The image {names[0]!r} is in none of {tried}.", path)
+    return found

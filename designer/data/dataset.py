@@ -1,0 +1,276 @@
+"""Data sets for the trainer: items fitted to the model's input, batches with padded targets, splits by settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import tv_tensors
+
+from designer.data import shapes
+from designer.data.coco import read_coco
+from designer.data.errors import DataError
+from designer.data.folder import read_folder
+from designer.data.records import Record
+from designer.data.transforms import (
+    Fit,
+    as_boxes,
+    classification_eval,
+    classification_train,
+    detection_augment,
+    letterbox,
+    to_float,
+)
+from designer.data.yolo import read_yolo
+from designer.graph.training import DataSettings, TrainingSettings
+
+
+@dataclass
+class Item:
+    """One image, uint8 [3, H, W] at the model's size, with its targets; or only the name of a file that was skipped.
+
+    `boxes` and `labels` are in pixels of the model's input; `true_boxes` in pixels of the original.
+    """
+
+    image: Tensor | None
+    boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
+    labels: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    true_boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
+    fit: Fit = Fit(1.0, 0, 0, 0, 0)
+    name: str = ""
+
+
+@dataclass
+class Batch:
+    """What a step takes: images float [B, 3, H, W] 0..1, targets of the task, and the items for evaluation."""
+
+    images: Tensor
+    targets: Any
+    items: list[Item]
+    skipped: list[str]
+
+    def pin_memory(self) -> Batch:
+        """Called by the loader's pinning thread."""
+        self.images = self.images.pin_memory()
+        pin = {k: v.pin_memory() for k, v in self.targets.items()} if isinstance(self.targets, dict) else None
+        self.targets = pin if pin is not None else self.targets.pin_memory()
+        return self
+
+    def to(self, device: torch.device) -> tuple[Tensor, Any]:
+        """Images and targets on a device, copied without waiting where the memory is pinned."""
+        images = self.images.to(device, non_blocking=True)
+        if isinstance(self.targets, dict):
+            return images, {k: v.to(device, non_blocking=True) for k, v in self.targets.items()}
+        return images, self.targets.to(device, non_blocking=True)
+
+
+@dataclass
+class DataSplits:
+    """Training and validation data, class names, and sentences about what was left out or made up."""
+
+    train: Dataset[Item]
+    val: Dataset[Item]
+    class_names: list[str]
+    notes: list[str]
+
+
+def load_dataset(
+    settings: DataSettings, image_size: tuple[int, int], task: str, training: TrainingSettings | None = None
+) -> DataSplits:
+    """Opens the data of a document.
+
+    Args:
+        settings: the document's data section.
+        image_size: height and width of the model's input.
+        task: `detect` or `classify`.
+        training: flip, jitter and seed; the defaults when left out.
+
+    Raises:
+        DataError: for anything that keeps the data from being used, with file and line.
+    """
+    training = training or TrainingSettings()
+    if settings.kind == "shapes":
+        make = [
+            ShapesDataset(n, image_size, task, split, settings, training)
+            for split, n in (("train", settings.train_images), ("val", settings.val_images))
+        ]
+        return DataSplits(make[0], make[1], list(shapes.NAMES[: settings.classes]), [])
+    if not settings.path:
+        raise DataError("No data set is chosen yet. Choose a folder or file in the Train dock, or set data.path.")
+    fits = {"detect": ("coco", "yolo"), "classify": ("folder",)}
+    if settings.kind not in fits[task]:
+        wanted = " or ".join((*fits[task], "shapes"))
+        raise DataError(
+            f"{settings.kind} data cannot train a model whose head does {task}. Use {wanted} data.", settings.path
+        )
+    reader = {"coco": read_coco, "yolo": read_yolo, "folder": read_folder}[settings.kind]
+    train, val, names = reader(Path(settings.path).expanduser(), settings.train, settings.val, training.seed)
+    kind = DetectionDataset if task == "detect" else ClassificationDataset
+    augment = (training.flip, training.jitter)
+    return DataSplits(
+        kind(train.records, image_size, augment), kind(val.records, image_size, None), names, [*train.notes, *val.notes]
+    )
+
+
+class DetectionDataset(Dataset[Item]):
+    """Images with boxes from files. `augment` is (flip, jitter), or None for validation."""
+
+    def __init__(self, records: Sequence[Record], size: tuple[int, int], augment: tuple[float, float] | None) -> None:
+        self.records, self.size = records, size
+        self.augment = detection_augment(*augment, size) if augment else None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Item:
+        record = self.records[index]
+        image = read_image(record.path)
+        if image is None:
+            return Item(None, name=str(record.path))
+        boxes = torch.tensor(record.boxes, dtype=torch.float32).reshape(-1, 4)
+        if record.relative:
+            height, width = image.shape[-2:]
+            boxes = boxes * torch.tensor([width, height, width, height])
+        labels = torch.tensor(record.labels, dtype=torch.int64)
+        return fitted(image, boxes, labels, self.size, self.augment, str(record.path))
+
+
+class ClassificationDataset(Dataset[Item]):
+    """Images with one class from files. `augment` is (flip, jitter), or None for validation."""
+
+    def __init__(self, records: Sequence[Record], size: tuple[int, int], augment: tuple[float, float] | None) -> None:
+        self.records = records
+        self.transform = classification_train(size, *augment) if augment else classification_eval(size)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Item:
+        record = self.records[index]
+        image = read_image(record.path)
+        if image is None:
+            return Item(None, name=str(record.path))
+        return Item(self.transform(image), labels=torch.tensor(record.labels), name=str(record.path))
+
+
+class ShapesDataset(Dataset[Item]):
+    """The drawn shapes. Each image is drawn once a process and kept, as uint8."""
+
+    def __init__(
+        self,
+        count: int,
+        size: tuple[int, int],
+        task: str,
+        split: str,
+        settings: DataSettings,
+        training: TrainingSettings,
+    ) -> None:
+        self.count, self.size, self.task, self.split = count, size, task, split
+        self.classes, self.most, self.seed = settings.classes, settings.max_objects, training.seed
+        self.kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        train = split == "train"
+        if task == "detect":
+            self.augment = detection_augment(training.flip, training.jitter, size) if train else None
+        else:
+            self.augment = classification_train(size, training.flip, training.jitter) if train else None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Item:
+        if index not in self.kept:
+            self.kept[index] = self._draw(index)
+        image, boxes, labels = self.kept[index]
+        name = f"shapes/{self.split}/{index}"
+        if self.task == "detect":
+            return fitted(image, boxes, labels, self.size, self.augment, name)
+        return Item(self.augment(image) if self.augment else image, labels=labels, name=name)
+
+    def _draw(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        options = {"split": self.split, "seed": self.seed, "classes": self.classes}
+        if self.task == "detect":
+            pixels, boxes, labels = shapes.draw(index, self.size, most=self.most, **options)  # type: ignore[arg-type]
+        else:
+            pixels, label = shapes.draw_one(index, self.size, **options)  # type: ignore[arg-type]
+            boxes, labels = [], [label]
+        image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return image, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64)
+
+
+def read_image(path: Path) -> Tensor | None:
+    """uint8 [3, H, W] of an image file; None for one that cannot be read, which the trainer names and counts."""
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what PIL raises for broken files
+        return None
+
+
+def fitted(
+    image: Tensor, boxes: Tensor, labels: Tensor, size: tuple[int, int], augment: Callable[..., Any] | None, name: str
+) -> Item:
+    """A detection item: letterboxed, then augmented when training."""
+    moved, moved_boxes, fit = letterbox(image, boxes, size)
+    kept = labels
+    if augment is not None:
+        sample = {"image": tv_tensors.Image(moved), "boxes": as_boxes(moved_boxes, size), "labels": labels}
+        sample = augment(sample)
+        moved, moved_boxes, kept = sample["image"], sample["boxes"], sample["labels"]
+    plain = moved.as_subclass(torch.Tensor), moved_boxes.as_subclass(torch.Tensor)
+    return Item(plain[0], plain[1], kept, boxes, fit, name)
+
+
+def collate_detection(items: list[Item]) -> Batch:
+    """Pads boxes to the fullest image of the batch: boxes [B, M, 4], labels [B, M] with -1 where padded."""
+    good, skipped = _readable(items)
+    most = max((len(i.labels) for i in good), default=0)
+    boxes = torch.zeros(len(good), most, 4)
+    labels = torch.full((len(good), most), -1, dtype=torch.int64)
+    for i, item in enumerate(good):
+        boxes[i, : len(item.labels)] = item.boxes
+        labels[i, : len(item.labels)] = item.labels
+    return Batch(_images(good), {"boxes": boxes, "labels": labels}, good, skipped)
+
+
+def collate_classification(items: list[Item]) -> Batch:
+    """Labels int64 [B]."""
+    good, skipped = _readable(items)
+    labels = torch.stack([i.labels[0] for i in good]) if good else torch.zeros(0, dtype=torch.int64)
+    return Batch(_images(good), labels, good, skipped)
+
+
+def _readable(items: list[Item]) -> tuple[list[Item], list[str]]:
+    return [i for i in items if i.image is not None], [i.name for i in items if i.image is None]
+
+
+def _images(items: list[Item]) -> Tensor:
+    images = [i.image for i in items if i.image is not None]
+    return to_float(torch.stack(images)) if images else torch.zeros(0, 3, 1, 1)
+
+
+COLLATE = {"detect": collate_detection, "classify": collate_classification}
+
+
+def make_loader(
+    dataset: Dataset[Item], task: str, batch: int, *, shuffle: bool, workers: int = 0, seed: int = 0, pin: bool = False
+) -> DataLoader[Item]:
+    """A loader whose order and augmentation follow from the seed alone."""
+    generator = torch.Generator().manual_seed(seed)
+    return DataLoader(
+        dataset,
+        batch_size=batch,
+        shuffle=shuffle,
+        num_workers=workers,
+        collate_fn=COLLATE[task],  # type: ignore[arg-type]
+        generator=generator,
+        pin_memory=pin,
+        persistent_workers=workers > 0,
+        drop_last=False,
+    )

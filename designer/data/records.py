@@ -1,0 +1,48 @@
+"""What a reader gives: images by file with their boxes or class, and what it had to leave out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image.
+
+    Attributes:
+        path: the image file.
+        boxes: corners x1, y1, x2, y2; pixels, or fractions of the image when `relative`.
+        labels: class index of each box, or the one class of the image.
+        relative: whether the boxes are fractions 0 to 1.
+    """
+
+    path: Path
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    labels: tuple[int, ...] = ()
+    relative: bool = False
+
+
+@dataclass
+class Part:
+    """The training or the validation images, and sentences about what was left out."""
+
+    records: list[Record]
+    notes: list[str] = field(default_factory=list)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All images under a folder, sorted, so that every machine sees the same order."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def hold_out(records: Sequence[Record], share: float, seed: int) -> tuple[list[Record], list[Record]]:
+    """Splits off a share for validation, at least one, the same for the same seed."""
+    order = list(records)
+    random.Random(seed).shuffle(order)
+    count = max(1, round(len(order) * share))
+    return order[count:], order[:count]

@@ -1,0 +1,81 @@
+"""From an image file to a model's input: letterbox or crop, flip and colour jitter, by torchvision's v2 transforms."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
+
+PAD = 114
+"""Grey of the letterbox's bars, the value that the YOLO family pads with."""
+
+
+class Fit(NamedTuple):
+    """How an image was fitted: `scale`, then `left` and `top` bars in pixels; `height` and `width` are the original's."""
+
+    scale: float
+    left: int
+    top: int
+    height: int
+    width: int
+
+    def undo(self, boxes: Tensor) -> Tensor:
+        """Boxes [..., 4] from pixels of the model's input to pixels of the original image, clipped to it."""
+        shift = boxes.new_tensor([self.left, self.top, self.left, self.top])
+        limit = boxes.new_tensor([self.width, self.height, self.width, self.height])
+        return ((boxes - shift) / self.scale).clamp(min=0).minimum(limit)
+
+
+def letterbox(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Fit]:
+    """Scales an image to fit `size` (height, width) and fills up with grey bars on both sides.
+
+    Args:
+        image: uint8 [3, H, W].
+        boxes: [N, 4] corners in pixels.
+        size: height and width wanted.
+    """
+    height, width = image.shape[-2:]
+    scale = min(size[0] / height, size[1] / width)
+    new = (max(1, round(height * scale)), max(1, round(width * scale)))
+    left, top = (size[1] - new[1]) // 2, (size[0] - new[0]) // 2
+    if new != (height, width):
+        image = functional.resize(image, list(new), antialias=True)
+    image = functional.pad(image, [left, top, size[1] - new[1] - left, size[0] - new[0] - top], fill=[float(PAD)])
+    shift = boxes.new_tensor([left, top, left, top])
+    return image, boxes * scale + shift, Fit(scale, left, top, height, width)
+
+
+def detection_augment(flip: float, jitter: float, size: tuple[int, int]) -> v2.Transform:
+    """Flip and colour jitter for an image with boxes; boxes that vanish are dropped with their labels."""
+    return v2.Compose([v2.RandomHorizontalFlip(flip), *_colour(jitter), v2.SanitizeBoundingBoxes()])
+
+
+def classification_train(size: tuple[int, int], flip: float, jitter: float) -> v2.Transform:
+    """Random crop of at least half the image, flip, colour jitter."""
+    crop = v2.RandomResizedCrop(list(size), scale=(0.5, 1.0), antialias=True)
+    return v2.Compose([crop, v2.RandomHorizontalFlip(flip), *_colour(jitter)])
+
+
+def classification_eval(size: tuple[int, int]) -> v2.Transform:
+    """The shorter side to fit, the middle cut out."""
+    return v2.Compose([v2.Resize(max(size), antialias=True), v2.CenterCrop(list(size))])
+
+
+def _colour(strength: float) -> list[v2.Transform]:
+    if strength == 0:
+        return []
+    return [v2.ColorJitter(0.4 * strength, 0.4 * strength, 0.7 * strength, 0.03 * strength)]
+
+
+def as_boxes(boxes: Tensor, size: tuple[int, int]) -> tv_tensors.BoundingBoxes:
+    """Marks [N, 4] corners as boxes of an image of this size, so that v2 transforms move them along."""
+    return tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)  # type: ignore[call-arg]
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 0..255 to float 0..1."""
+    return images.to(torch.float32) / 255
