@@ -138,7 +138,7 @@ def run(case: Case, shapes: list[Shape] | tuple[Shape, ...]) -> tuple[nn.Module,
 
 
 def expected_shapes(case: Case) -> list[Shape]:
-    """The row's own output shapes. YOLOv8's joined 84 x 8400 is our boxes and scores; FPN's pooled level is left out."""
+    """The row's own output shapes. YOLOv8's joined 84 x 8400 is our boxes and scores; FPN's pooled level left out."""
     text = case.row["output_shapes"]
     if "1x84x8400" in text:
         return [(1, 8400, 4), (1, 8400, 80)]
