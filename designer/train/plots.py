@@ -1,0 +1,76 @@
+"""Pictures of a run: its curves, and what the model finds drawn on images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.io import write_png
+from torchvision.utils import draw_bounding_boxes, make_grid
+
+PALETTE = ("#4f9dff", "#ff7a59", "#2fbf71", "#c678dd", "#e5b53b", "#26c6da", "#ef5b8f", "#8bc34a", "#9e9eff", "#ffab40")
+
+
+def plot_curves(events: Sequence[dict[str, Any]], path: Path) -> Path:
+    """A PNG with the loss by step and the metrics by epoch."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    steps = [e for e in events if e["type"] == "step" and e.get("loss") is not None]
+    epochs = [e for e in events if e["type"] == "metrics"]
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    left.plot([e["step"] for e in steps], [e["loss"] for e in steps], label="loss", color=PALETTE[0], linewidth=1.6)
+    for i, name in enumerate(steps[0]["losses"] if steps else ()):
+        left.plot(
+            [e["step"] for e in steps],
+            [e["losses"].get(name) for e in steps],
+            label=name,
+            color=PALETTE[i + 1],
+            linewidth=0.9,
+        )
+    left.set(title="Training loss", xlabel="step")
+    numbers = [n for n in ("map50", "map", "top1", "top5") if any(n in e["values"] for e in epochs)]
+    for i, name in enumerate(numbers):
+        right.plot(
+            [e["epoch"] + 1 for e in epochs],
+            [e["values"].get(name) for e in epochs],
+            "o-",
+            label=name,
+            color=PALETTE[i],
+            markersize=3,
+        )
+    right.set(title="Validation", xlabel="epoch", ylim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.has_data():
+            axes.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+    return path
+
+
+def draw_found(
+    image: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor, names: Sequence[str], least: float = 0.25
+) -> Tensor:
+    """An image uint8 [3, H, W] with the boxes whose score is at least `least`, each with its class and score."""
+    keep = scores >= least
+    if not keep.any():
+        return image
+    captions = [f"{names[int(k)]} {s:.2f}" for k, s in zip(labels[keep], scores[keep], strict=True)]
+    colours = [PALETTE[int(k) % len(PALETTE)] for k in labels[keep]]
+    width = max(1, round(min(image.shape[-2:]) / 160))
+    return draw_bounding_boxes(image, boxes[keep], captions, colours, width=width)  # type: ignore[arg-type]
+
+
+def save_grid(images: Sequence[Tensor], path: Path, columns: int = 4) -> Path:
+    """Images of one size in a PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(make_grid(torch.stack(list(images)), columns, padding=4, pad_value=255), str(path))
+    return path

@@ -1,0 +1,130 @@
+"""A run is a folder. Making, opening and starting one imports no torch, so the window does it itself."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from designer.graph.errors import NetwrightError
+from designer.graph.model import GraphData
+from designer.graph.storage import read, write, write_text
+
+
+class RunError(NetwrightError):
+    """A run folder that cannot be made, opened or continued."""
+
+
+class RunFolder:
+    """Where everything of one run is. The paths below it exist once there is something in them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.graph_path = path / "graph.netwright"
+        self.config_path = path / "config.json"
+        self.events_path = path / "events.jsonl"
+        self.control_path = path / "control.json"
+        self.process_path = path / "process.json"
+        self.log_path = path / "trainer.log"
+        self.checkpoints = path / "checkpoints"
+        self.last_path = self.checkpoints / "last.pt"
+        self.best_path = self.checkpoints / "best.pt"
+        self.samples = path / "samples"
+        self.plots = path / "plots"
+        self.tensorboard = path / "tensorboard"
+
+    @classmethod
+    def create(cls, root: Path, data: GraphData, name: str = "") -> RunFolder:
+        """Freezes a document into a new folder under `root`, named after `name` with the date and time.
+
+        Raises:
+            RunError: when the folder cannot be made.
+        """
+        stem = re.sub(r"[^\w-]+", "-", (name or data.name).strip().lower()).strip("-") or "run"
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        path = root / f"{stem}-{stamp}"
+        number = 2
+        while path.exists():
+            path, number = root / f"{stem}-{stamp}-{number}", number + 1
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise RunError(f"{path}: the run folder cannot be made: {error.strerror}. Choose another place.") from None
+        run = cls(path)
+        write(data, run.graph_path)
+        config = {"name": data.name, "training": data.training.model_dump(), "data": data.data.model_dump()}
+        write_text(run.config_path, json.dumps(config, indent=2) + "\n")
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunFolder:
+        """An existing run. Raises RunError when the folder is none."""
+        run = cls(Path(path))
+        if not run.graph_path.is_file():
+            raise RunError(f"{path} is no run folder: it has no graph.netwright. `netwright train` makes one.")
+        return run
+
+    def document(self) -> GraphData:
+        """The document as it was when the run began."""
+        return read(self.graph_path)
+
+    def weights(self) -> Path:
+        """The best checkpoint, else the last. Raises RunError when there is none yet."""
+        for path in (self.best_path, self.last_path):
+            if path.is_file():
+                return path
+        raise RunError(f"{self.path} has no checkpoint yet. Let it train for at least one epoch.")
+
+
+def start_training(run: RunFolder, *, resume: bool = False) -> subprocess.Popen[bytes]:
+    """Starts the trainer of a run as a process of its own, which goes on when its starter ends.
+
+    What it prints goes to `trainer.log`; what it has to say goes to `events.jsonl`.
+
+    Raises:
+        RunError: when a trainer is already at work on this run.
+    """
+    if is_alive(run):
+        raise RunError(f"{run.path} is being trained already. Stop that first.")
+    command = [sys.executable, "-P", "-m", "designer.train", "--run", str(run.path.resolve())]
+    detach: dict[str, object] = {"start_new_session": True}
+    if sys.platform == "win32":
+        detach = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    with run.log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [*command, *(["--resume"] if resume else [])],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, **detach,  # type: ignore[call-overload]
+        )  # fmt: skip
+    record_process(run, process.pid)
+    return process
+
+
+def record_process(run: RunFolder, pid: int) -> None:
+    """Notes which process trains a run; the start time tells it from a later process of the same number."""
+    try:
+        started = psutil.Process(pid).create_time()
+    except psutil.Error:  # it has ended already; its events say why
+        started = 0.0
+    write_text(run.process_path, json.dumps({"pid": pid, "started": started}))
+
+
+def process_of(run: RunFolder) -> psutil.Process | None:
+    """The trainer at work on a run, if there is one."""
+    try:
+        noted = json.loads(run.process_path.read_text(encoding="utf-8"))
+        process = psutil.Process(int(noted["pid"]))
+        if process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(noted["started"])) > 1:
+            return None
+        return process
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def is_alive(run: RunFolder) -> bool:
+    """Whether a trainer is at work on a run."""
+    return process_of(run) is not None

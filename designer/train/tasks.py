@@ -1,0 +1,77 @@
+"""What differs between tasks: how a model is measured, and by which figure the best checkpoint is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from designer.data.dataset import Batch
+from designer.engine.compile import Compiled
+from designer.graph.errors import GraphError
+from designer.train.metrics import CocoMap, TopK, real
+from nodes.post.nms import NMS
+from nodes.types import Detections, Predictions
+
+BEST = {"detect": "map", "classify": "top1"}
+"""The metric that decides which checkpoint is the best."""
+
+
+def task_of(compiled: Compiled) -> str:
+    """The task of a document's heads. Raises GraphError when there is none, or when they differ."""
+    tasks = {head.task for head in compiled.heads}
+    if not tasks:
+        raise GraphError("The model has no head, so it cannot be trained. Add a detection or classification head.")
+    if len(tasks) > 1:
+        raise GraphError(f"The heads have different tasks ({', '.join(sorted(tasks))}). Train one task at a time.")
+    return tasks.pop()
+
+
+def detections_of(output: Any, nms: nn.Module) -> Detections:
+    """The detections in a detector's output; predictions without an NMS node behind them go through `nms`."""
+    values = [output] if isinstance(output, (Detections, Predictions)) else list(output)
+    for value in values:
+        if isinstance(value, Detections):
+            return value
+    for value in values:
+        if isinstance(value, Predictions):
+            return nms(value)  # type: ignore[no-any-return]
+    raise GraphError("The model gives neither predictions nor detections. Wire its head to an NMS node, or to nothing.")
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, loader: DataLoader[Any], task: str, class_names: list[str], device: torch.device,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Metrics of a model in eval mode over a loader: `map`, `map50`, ... or `top1`, `top5`, and `images`."""
+    training = model.training
+    model.eval()
+    measure: CocoMap | TopK = CocoMap(class_names) if task == "detect" else TopK()
+    nms, images = NMS(), 0
+    total = len(loader)
+    batch: Batch
+    for done, batch in enumerate(loader, 1):
+        if batch.items:
+            inputs, targets = batch.to(device)
+            output = model(inputs)
+            images += len(batch.items)
+            if isinstance(measure, TopK):
+                scores = output[0] if isinstance(output, tuple) else output
+                measure.add(scores, targets)
+            else:
+                _add_detections(measure, detections_of(output, nms), batch)
+        on_batch(done, total)
+    model.train(training)
+    return {**measure.compute(), "images": images}
+
+
+def _add_detections(measure: CocoMap, found: Detections, batch: Batch) -> None:
+    for i, item in enumerate(batch.items):
+        boxes, scores, labels = real(found, i)
+        # Truth in validation is not augmented, so item.labels belong to item.true_boxes.
+        size = (item.fit.height, item.fit.width)
+        measure.add(size, item.true_boxes, item.labels, item.fit.undo(boxes), scores, labels.long())
