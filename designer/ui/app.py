@@ -72,7 +72,18 @@ class _FirstFrame(QObject):
 
     def _painted(self) -> None:
         if self._profile:
-            print(f"first frame after {(time.perf_counter() - _STARTED) * 1000:.0f} ms")
+            print(f"first frame after {_since_start() * 1000:.0f} ms")
             QApplication.quit()
         else:
             self.parent().start()  # type: ignore[attr-defined]
+
+
+def _since_start() -> float:
+    """Seconds since the process was started; where the system does not tell, since this module was imported."""
+    try:
+        # Field 22 is the start in clock ticks after boot; the name in parentheses may hold spaces.
+        ticks = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text().split()[0])
+        return up - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return time.perf_counter() - _STARTED

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QValidator, QWheelEvent
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from designer.ui import wording
 from designer.ui.widgets import Switch, restyle, row
@@ -103,10 +103,7 @@ class ParamEditor(QWidget):
         self._field.setAccessibleDescription(param.help)
         self._field.setToolTip(param.help)
         self.setFocusProxy(self._field)
-        box: QHBoxLayout = row(self._field)
-        if isinstance(self._field, Switch):
-            box.addStretch(1)
-        self.setLayout(box)
+        self.setLayout(row(1, self._field) if isinstance(self._field, Switch) else row(self._field))
 
     def _make(self) -> QWidget:
         """The widget that takes the focus, wired to `_report`."""

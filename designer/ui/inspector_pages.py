@@ -94,7 +94,7 @@ class ManyPage(QWidget):
         self._document, self.ids = document, list(ids)
         self.setProperty("look", "page")
         self.tiles = {
-            "params": Tile("parameters"),
+            "params": Tile("params"),
             "macs": Tile("MACs", "Multiply-accumulates of one image"),
             "activation_bytes": Tile("activations"),
         }

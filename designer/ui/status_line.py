@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QSize, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QLabel, QStatusBar
 
 from designer.ui import glyphs, theme, wording
@@ -37,8 +37,8 @@ class StatusLine(QStatusBar):
         self.memory = QLabel()
         self.memory.setToolTip("Activation memory that one image needs in training")
         self.zoom = button("100 %", "ghost", tip="Zoom; click for 100 %")
-        self.zoom.setFlat(True)
         self.zoom.setProperty("look", "small")
+        self.zoom.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.zoom.clicked.connect(self.zoom_clicked)
         self.engine_sign = QLabel()
         self.engine = QLabel()
