@@ -1,0 +1,327 @@
+"""The training loop, in plain sight, on accelerate: device, mixed precision, several processes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+
+from designer.data.dataset import Batch, load_dataset, make_loader
+from designer.engine.compile import compile_document
+from designer.engine.propagate import propagate
+from designer.graph.errors import NetwrightError
+from designer.train import checkpoint, control
+from designer.train.events import EventWriter
+from designer.train.memory import check_batch
+from designer.train.optim import make_average, make_optimizer, schedule
+from designer.train.run import RunError, RunFolder
+from designer.train.samples import save_samples
+from designer.train.tasks import BEST, evaluate, task_of
+
+EVENT_EVERY = 0.1
+"""Seconds between step events; the first steps and the last of each epoch are always told."""
+
+
+class Diverged(NetwrightError):
+    """The loss is not a number any more."""
+
+
+class Trainer:
+    """One run, from its folder to its end.
+
+    Args:
+        run: the folder with the frozen document.
+        resume: go on from the last checkpoint.
+
+    Raises:
+        NetwrightError: for whatever the user can mend: the document, the data, memory, the checkpoint.
+    """
+
+    def __init__(self, run: RunFolder, *, resume: bool = False) -> None:
+        self.run = run
+        self.document = run.document()
+        self.settings = self.document.training
+        self.accelerator = make_accelerator(self.settings.device, self.settings.amp, self.settings.accumulate)
+        self.device = self.accelerator.device
+        set_seed(self.settings.seed)
+        self.compiled = compile_document(self.document)
+        self.task = task_of(self.compiled)
+        self.splits = load_dataset(self.document.data, self.compiled.image_size, self.task, self.settings)
+        self._check_classes()
+        totals = propagate(self.document).totals
+        check_batch(self.settings.batch, totals["activation_bytes"], totals["params"], self.device)
+        self.parameters = totals["params"]
+        pin = self.device.type == "cuda"
+        options: dict[str, Any] = {"workers": self.settings.workers, "seed": self.settings.seed, "pin": pin}
+        self.loader = make_loader(self.splits.train, self.task, self.settings.batch, shuffle=True, **options)
+        self.val_loader = make_loader(self.splits.val, self.task, self.settings.batch, shuffle=False)
+        self.batches = len(self.loader)
+        self.steps = self.batches * self.settings.epochs
+        assert self.compiled.train_model is not None
+        self.compiled.model.to(self.device)
+        if self.device.type == "cuda":
+            self.compiled.model.to(memory_format=torch.channels_last)
+        self.optimizer = make_optimizer(self.compiled.model, self.settings)
+        self.average = make_average(self.compiled.model, self.settings.ema_decay) if self.settings.ema else None
+        self.network, self.optimizer = self.accelerator.prepare(self.compiled.train_model, self.optimizer)
+        self.factor = schedule(self.settings, self.steps, self.batches)
+        self.step = self.epoch = self.batch = 0
+        self.best: float | None = None
+        self.since_best = 0
+        self.resumed_from: int | None = None
+        if resume:
+            self._restore()
+        self.events = EventWriter(run.events_path)
+        self.board: Any = None
+
+    def _check_classes(self) -> None:
+        count, names = int(getattr(self.compiled.heads[0].module, "num_classes", 0)), self.splits.class_names
+        if count and count < len(names):
+            title = next(n.title for n in self.document.nodes if n.id == self.compiled.heads[0].node_id)
+            raise NetwrightError(
+                f"{title} tells {count} classes apart, the data has {len(names)} ({', '.join(names[:5])}"
+                f"{', ...' if len(names) > 5 else ''}). Set num_classes to {len(names)}."
+            )
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def train(self) -> dict[str, Any]:
+        """Trains to the end, to a stop command, or until patience runs out. Returns the last metrics."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.board = SummaryWriter(str(self.run.tensorboard))
+        self._say_start()
+        metrics: dict[str, Any] = {}
+        try:
+            while self.epoch < self.settings.epochs:
+                if not self._train_epoch():
+                    self._save()
+                    self.events.write("stopped", step=self.step, epoch=self.epoch)
+                    return metrics
+                last = self.epoch + 1 == self.settings.epochs
+                if last or (self.epoch + 1) % self.settings.eval_every == 0:
+                    metrics = self._evaluate()
+                self.epoch, self.batch = self.epoch + 1, 0
+                if last or self.epoch % self.settings.checkpoint_every == 0:
+                    self._save()
+                if self.settings.patience and self.since_best >= self.settings.patience:
+                    text = f"No gain in {self.since_best} evaluations, so training ends here (patience)."
+                    self.events.write("warning", message=text)
+                    break
+            self.events.write("finished", step=self.step, epoch=self.epoch, values=metrics)
+        finally:
+            self.board.close()
+            self.events.close()
+        return metrics
+
+    def _train_epoch(self) -> bool:
+        """One pass over the data, or what is left of it after a resume. False when a stop was asked."""
+        self.compiled.train()
+        self._told = self._clock = time.perf_counter()
+        self._images = 0
+        for number, batch in self._batches():
+            self.batch = number
+            if batch.items:
+                loss, parts = self._train_step(batch)
+                self._images += len(batch.items)
+            self.step += 1
+            if batch.skipped:
+                names = ", ".join(batch.skipped)
+                self.events.write(
+                    "warning", message=f"Skipped {len(batch.skipped)} unreadable image(s): {names}", step=self.step
+                )
+            if batch.items:
+                self._tell_step(loss, parts, last=self.batch == self.batches)
+            if not self._obey():
+                return False
+        return True
+
+    def _batches(self) -> Iterator[tuple[int, Batch]]:
+        """Batches with their number in the epoch, 1-based; those already done before a resume are passed over.
+
+        The order and the augmentation of an epoch follow from (seed, epoch), so a resumed run sees the same batches.
+        """
+        done, state = self.batch, self._rng if self.batch else None
+        generator = self.loader.generator
+        assert generator is not None
+        generator.manual_seed(self.settings.seed * 1_000_003 + self.epoch)
+        if self.loader.num_workers == 0:
+            torch.manual_seed(self.settings.seed * 1_000_003 + self.epoch + 1)
+        for number, batch in enumerate(self.loader, 1):
+            if number == done and state is not None:
+                checkpoint.restore_rng(state)
+            if number > done:
+                yield number, batch
+
+    def _train_step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * self.factor(self.step)
+        images, targets = batch.to(self.device)
+        with self.accelerator.accumulate(self.network):
+            with self.accelerator.autocast():
+                raws = self.network(images)
+                parts = self._losses(raws, targets)
+            loss = torch.stack(list(parts.values())).sum()
+            self.accelerator.backward(loss)
+            if self.accelerator.sync_gradients and self.settings.clip_norm:
+                self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        if self.average is not None and self.accelerator.sync_gradients:
+            self.average.update_parameters(self.compiled.model)
+        return loss.detach(), parts
+
+    def _losses(self, raws: tuple[Any, ...], targets: Any) -> dict[str, Tensor]:
+        """The losses of all heads; with several, named after their node."""
+        several = len(self.compiled.heads) > 1
+        parts: dict[str, Tensor] = {}
+        for head, raw in zip(self.compiled.heads, raws, strict=True):
+            for name, value in head.module.loss(raw, targets).items():  # type: ignore[operator]
+                parts[f"{head.name}.{name}" if several else name] = value
+        return parts
+
+    def _evaluate(self) -> dict[str, Any]:
+        model = self.average.module if self.average is not None else self.compiled.model
+        metrics = evaluate(model, self.val_loader, self.task, self.splits.class_names, self.device)
+        self.compiled.train()
+        value = float(metrics[BEST[self.task]])
+        improved = self.best is None or value > self.best
+        self.best = value if improved else self.best
+        self.since_best = 0 if improved else self.since_best + 1
+        self.events.write("metrics", epoch=self.epoch, step=self.step, values=metrics)
+        for name, number in metrics.items():
+            if isinstance(number, float):
+                self.board.add_scalar(f"val/{name}", number, self.step)
+        save_samples(
+            model,
+            self.splits.val,
+            self.task,
+            self.splits.class_names,
+            self.device,
+            self.run.samples / f"epoch{self.epoch + 1:04}.png",
+        )
+        self.compiled.train()
+        if improved:
+            self._write(self.run.best_path, best=True)
+        return metrics
+
+    # -- telling and obeying -------------------------------------------------------------------------------------------
+
+    def _say_start(self) -> None:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        self.events.write(
+            "start", device=name, torch=torch.__version__, params=self.parameters, batches=self.batches, epochs=self.settings.epochs,
+            images=len(self.splits.train), task=self.task, class_names=self.splits.class_names,  # type: ignore[arg-type]
+            precision=self.accelerator.mixed_precision, resumed_from=self.resumed_from,
+        )  # fmt: skip
+        for note in self.splits.notes:
+            self.events.write("warning", message=note)
+
+    def _tell_step(self, loss: Tensor, parts: dict[str, Tensor], *, last: bool) -> None:
+        now = time.perf_counter()
+        if now - self._told < EVENT_EVERY and not last and self.step > 20:
+            return
+        value = float(loss)  # waits for the device, hence not at every step
+        if not math.isfinite(value):
+            terms = ", ".join(f"{k} {float(v):g}" for k, v in parts.items())
+            raise Diverged(
+                f"The loss is {value} at step {self.step} ({terms}). Lower the learning rate "
+                f"({self.settings.learning_rate:g}) or lengthen the warm-up; the last checkpoint is kept."
+            )
+        rate = self._images / max(1e-9, now - self._clock)
+        left = (self.steps - self.step) * (now - self._clock) / max(1, self._images) * self.settings.batch
+        values = {k: float(v) for k, v in parts.items()}
+        lr = self.optimizer.param_groups[0]["lr"]
+        self.events.write(
+            "step", step=self.step, epoch=self.epoch, loss=value, losses=values, lr=lr,
+            images_per_s=round(rate, 2), eta_s=round(left, 1),
+        )  # fmt: skip
+        self.board.add_scalar("train/loss", value, self.step)
+        for key, number in values.items():
+            self.board.add_scalar(f"train/{key}", number, self.step)
+        self.board.add_scalar("train/lr", lr, self.step)
+        self._told = now
+
+    def _obey(self) -> bool:
+        """Carries out a command from the control file. False when it was stop."""
+        command = control.take(self.run)
+        if command == "pause":
+            self._save()
+            self.events.write("paused", step=self.step)
+            began = time.perf_counter()
+            while (command := control.take(self.run)) not in ("resume", "stop"):
+                time.sleep(0.1)
+            self._clock += time.perf_counter() - began
+            if command == "resume":
+                self.events.write("resumed", step=self.step)
+        elif command == "save":
+            self._save()
+        return command != "stop"
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        self._write(self.run.last_path, best=False)
+
+    def _write(self, path: Any, *, best: bool) -> None:
+        state = {
+            "model": self.compiled.model.state_dict(),
+            "ema": self.average.module.state_dict() if self.average is not None else None,
+            "averaged": int(self.average.n_averaged) if self.average is not None else 0,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step, "epoch": self.epoch, "batch": self.batch,
+            "best": self.best, "since_best": self.since_best,
+            "rng": checkpoint.rng_state(),
+            "task": self.task, "class_names": self.splits.class_names,
+        }  # fmt: skip
+        checkpoint.save(path, state)
+        self.events.write("checkpoint", path=str(path), step=self.step, best=best)
+
+    def _restore(self) -> None:
+        if not self.run.last_path.exists():
+            # Killed before the first checkpoint: the run starts over, and its curve with it.
+            self.resumed_from = 0
+            return
+        state = checkpoint.load(self.run.last_path)
+        try:
+            self.compiled.model.load_state_dict(state["model"])
+            if self.average is not None and state["ema"] is not None:
+                self.average.module.load_state_dict(state["ema"])
+                self.average.n_averaged.fill_(state["averaged"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            text = str(error).splitlines()[0]
+            raise RunError(f"{self.run.last_path} does not fit the run's document ({text}). Start a new run.") from None
+        self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
+        self.best, self.since_best = state["best"], state["since_best"]
+        self._rng = state["rng"]
+        self.resumed_from = self.step
+        checkpoint.restore_rng(self._rng)
+
+
+def make_accelerator(device: str, amp: bool, accumulate: int) -> Accelerator:
+    """An Accelerator for a device setting: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+
+    Raises:
+        NetwrightError: when there is no such device.
+    """
+    if device.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise NetwrightError(f"The device is {device}, but torch sees no CUDA GPU here. Set it to auto or cpu.")
+        with suppress(ValueError):
+            torch.cuda.set_device(int(device.partition(":")[2] or 0))
+    elif device == "mps" and not torch.backends.mps.is_available():
+        raise NetwrightError("The device is mps, but there is none here. Set it to auto or cpu.")
+    elif device not in ("auto", "cpu", "mps"):
+        raise NetwrightError(f"There is no device {device!r}. Use auto, cpu, cuda, cuda:1 or mps.")
+    precision = "no"
+    if amp and device != "cpu" and torch.cuda.is_available():
+        precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return Accelerator(cpu=device == "cpu", mixed_precision=precision, gradient_accumulation_steps=accumulate)

@@ -1,0 +1,42 @@
+"""What the model makes of the first validation images, drawn after each evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from designer.data.transforms import to_float
+from designer.train.metrics import real
+from designer.train.plots import draw_found, save_grid
+from designer.train.tasks import detections_of
+from nodes.post.nms import NMS
+
+SAMPLES = 8
+
+
+@torch.no_grad()
+def save_samples(
+    model: nn.Module,
+    dataset: Dataset[Any],
+    task: str,
+    names: list[str],
+    device: torch.device,
+    path: Path,
+    count: int = SAMPLES,
+) -> Path | None:
+    """Draws predictions on the first images of a data set; None for a task without boxes, or without a readable image."""
+    if task != "detect":
+        return None
+    items = [item for i in range(min(count, len(dataset))) if (item := dataset[i]).image is not None]  # type: ignore[arg-type]
+    if not items:
+        return None
+    training = model.training
+    model.eval()
+    found = detections_of(model(to_float(torch.stack([i.image for i in items])).to(device)), NMS())
+    model.train(training)
+    drawn = [draw_found(item.image, *real(found, i), names) for i, item in enumerate(items)]
+    return save_grid(drawn, path)

@@ -1,0 +1,104 @@
+"""A run's model with its best weights, ready to evaluate, predict or export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from designer.data.dataset import load_dataset, make_loader, read_image
+from designer.data.records import image_files
+from designer.data.transforms import classification_eval, letterbox, to_float
+from designer.engine.compile import Compiled, compile_document
+from designer.graph.errors import NetwrightError
+from designer.train import checkpoint
+from designer.train.metrics import real
+from designer.train.run import RunFolder
+from designer.train.tasks import detections_of, evaluate, task_of
+from nodes.post.nms import NMS
+
+
+@dataclass
+class Trained:
+    """A compiled document with trained weights on a device."""
+
+    compiled: Compiled
+    task: str
+    class_names: list[str]
+    device: torch.device
+
+
+def load_trained(run: RunFolder, device: str = "") -> Trained:
+    """The model of a run with its best averaged weights.
+
+    Raises:
+        NetwrightError: when there is no checkpoint, or it does not fit.
+    """
+    state = checkpoint.load(run.weights())
+    compiled = compile_document(run.document())
+    compiled.model.load_state_dict(state["ema"] or state["model"])
+    compiled.eval()
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    compiled.model.to(place)
+    return Trained(compiled, task_of(compiled), list(state["class_names"]), place)
+
+
+def evaluate_run(run: RunFolder, on_batch: Any = lambda done, total: None) -> dict[str, Any]:
+    """Metrics of a run's best checkpoint on its validation data."""
+    trained, document = load_trained(run), run.document()
+    splits = load_dataset(document.data, trained.compiled.image_size, trained.task, document.training)
+    loader = make_loader(splits.val, trained.task, document.training.batch, shuffle=False)
+    return evaluate(trained.compiled.model, loader, trained.task, trained.class_names, trained.device, on_batch)
+
+
+@dataclass
+class Found:
+    """What was found in one image: boxes in its own pixels with scores and labels, or the scores of all classes."""
+
+    path: Path
+    image: Tensor
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+@torch.no_grad()
+def predict(trained: Trained, paths: Iterable[Path]) -> Iterable[Found]:
+    """Runs a model on image files and on all images of folders, one at a time.
+
+    Raises:
+        NetwrightError: for a path that is not there or an image that cannot be read.
+    """
+    nms = NMS()
+    for path in _files(paths):
+        image = read_image(path)
+        if image is None:
+            raise NetwrightError(f"{path}: this image cannot be read. Leave it out, or convert it to PNG or JPEG.")
+        if trained.task == "detect":
+            boxed, _, fit = letterbox(image, torch.zeros(0, 4), trained.compiled.image_size)
+            output = trained.compiled.model(to_float(boxed[None]).to(trained.device))
+            boxes, scores, labels = real(detections_of(output, nms), 0)
+            yield Found(path, image, fit.undo(boxes), scores, labels.long())
+        else:
+            small = classification_eval(trained.compiled.image_size)(image)
+            output = trained.compiled.model(to_float(small[None]).to(trained.device))
+            likely = output[0] if isinstance(output, tuple) else output  # [1, K] probabilities
+            scores, labels = likely[0].cpu().sort(descending=True)
+            yield Found(path, image, torch.zeros(0, 4), scores[:5], labels[:5])
+
+
+def _files(paths: Iterable[Path]) -> Iterable[Path]:
+    for path in paths:
+        if path.is_dir():
+            found = image_files(path)
+            if not found:
+                raise NetwrightError(f"{path}: there is no image in this folder.")
+            yield from found
+        elif path.is_file():
+            yield path
+        else:
+            raise NetwrightError(f"{path}: there is no such file or folder.")
