@@ -18,12 +18,12 @@ class Assignment(NamedTuple):
 
     Attributes:
         positive: [B, N] bool, whether the prediction answers for an object.
-        index: [B, N] int64, which object (a row of the ground truth); 0 where not positive.
+        owner: [B, N] int64, which object (a row of the ground truth); 0 where not positive.
         score: [B, N] the class score to learn, 0..1; 0 where not positive.
     """
 
     positive: Tensor
-    index: Tensor
+    owner: Tensor
     score: Tensor
 
 
@@ -68,14 +68,14 @@ def assign_task_aligned(
     ranked = alignment.masked_fill(~candidate, -1)
     best = ranked.topk(min(top_k, count), dim=2).indices
     claimed = torch.zeros_like(candidate).scatter_(2, best, True) & candidate
-    overlap, index = overlap.masked_fill(~claimed, -1).max(1)  # [B, N]
+    overlap, owner = overlap.masked_fill(~claimed, -1).max(1)  # [B, N]
     positive = overlap >= 0
     overlap = overlap.clamp(min=0)
-    alignment = alignment.gather(1, index[:, None]).squeeze(1) * positive
-    best_overlap = _max_per_object(overlap, index, objects).gather(1, index)
-    best_alignment = _max_per_object(alignment, index, objects).gather(1, index)
+    alignment = alignment.gather(1, owner[:, None]).squeeze(1) * positive
+    best_overlap = _max_per_object(overlap, owner, objects).gather(1, owner)
+    best_alignment = _max_per_object(alignment, owner, objects).gather(1, owner)
     score = alignment / best_alignment.clamp(min=torch.finfo(torch.float32).tiny) * best_overlap
-    return Assignment(positive, index, score)
+    return Assignment(positive, owner, score)
 
 
 def _inside(points: Tensor, truth: Tensor, valid: Tensor, smallest: float) -> Tensor:
@@ -88,6 +88,6 @@ def _inside(points: Tensor, truth: Tensor, valid: Tensor, smallest: float) -> Te
     return (x >= x1) & (x < x2) & (y >= y1) & (y < y2) & valid[..., None]
 
 
-def _max_per_object(values: Tensor, index: Tensor, objects: int) -> Tensor:
+def _max_per_object(values: Tensor, owner: Tensor, objects: int) -> Tensor:
     """[B, M] highest of the non-negative `values` [B, N] that belong to each object."""
-    return values.new_zeros(values.shape[0], objects).scatter_reduce(1, index, values, "amax")
+    return values.new_zeros(values.shape[0], objects).scatter_reduce(1, owner, values, "amax")

@@ -73,9 +73,10 @@ class YOLOv8Head(nn.Module):
         with torch.no_grad():
             self.dfl.weight.copy_(torch.arange(self.reg_max).view(1, -1, 1, 1))
             for box, cls, stride in zip(self.box_towers, self.cls_towers, self.strides, strict=True):
-                box[-1].bias.fill_(1.0)
+                (*_, box_bias), (*_, cls_bias) = box.parameters(), cls.parameters()
+                box_bias.fill_(1.0)
                 # About five objects in an image of 640 x 640 pixels, any class equally likely.
-                cls[-1].bias.fill_(math.log(5 / self.num_classes / (640 / stride) ** 2))
+                cls_bias.fill_(math.log(5 / self.num_classes / (640 / stride) ** 2))
 
     def forward(self, *levels: Float[Tensor, "B C_ H_ W_"]) -> tuple[Float[Tensor, "B D H_ W_"], ...] | Predictions:
         raw = tuple(
@@ -121,7 +122,7 @@ class YOLOv8Head(nn.Module):
             class_scores, predicted, points.T, truth, labels >= 0, smallest=float(min(self.strides))
         )
         image, cell = assigned.positive.nonzero(as_tuple=True)
-        matched = assigned.index[image, cell]
+        matched = assigned.owner[image, cell]
         weight = assigned.score[image, cell]
         total = weight.sum().clamp(min=1)
         # Binary cross-entropy with logits x and targets t is softplus(x) - x t, and t is zero nearly everywhere.

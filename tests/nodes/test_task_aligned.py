@@ -48,7 +48,7 @@ def test_by_hand() -> None:
     scores = torch.tensor([[[0.9, 0.4, 0.9, 1, 1], [1, 1, 0.2, 0.5, 0.1]]])
     got = assign_task_aligned(scores, boxes, points, truth, torch.ones(1, 2).bool(), top_k=2, alpha=1, beta=1)
     assert got.positive.tolist() == [[True, True, False, True, False]]
-    assert got.index[0, [0, 1, 3]].tolist() == [0, 0, 1]
+    assert got.owner[0, [0, 1, 3]].tolist() == [0, 0, 1]
     torch.testing.assert_close(got.score, torch.tensor([[1.0, 8 / 9, 0, 0.5, 0]]))
 
 
@@ -61,14 +61,14 @@ def one_by_one(scores: Tensor, boxes: Tensor, points: Tensor, truth: Tensor, top
         inside = [n for n, (x, y) in enumerate(points.tolist()) if x1 <= x < x2 and y1 <= y < y2]
         for n in sorted(inside, key=lambda n: -alignment[m, n].item())[:top_k]:
             claims[n].append(m)
-    owner = [max(c, key=lambda m: overlap[m, n].item()) if c else -1 for n, c in enumerate(claims)]
+    owners = [max(c, key=lambda m: overlap[m, n].item()) if c else -1 for n, c in enumerate(claims)]
     target = [0.0] * len(points)
     for m in range(len(truth)):
-        mine = [n for n, o in enumerate(owner) if o == m]
+        mine = [n for n, o in enumerate(owners) if o == m]
         for n in mine:
             best = max(overlap[m, i].item() for i in mine)
             target[n] = alignment[m, n].item() / max(alignment[m, i].item() for i in mine) * best
-    return owner, target
+    return owners, target
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -77,8 +77,8 @@ def test_equals_the_definition_written_as_loops(seed: int) -> None:
     got = assign_task_aligned(scores, boxes, points, truth, valid)
     assert got.positive.sum() > 30
     for b in range(3):
-        owner, target = one_by_one(scores[b], boxes[b], points, truth[b], top_k=10)
-        assert torch.where(got.positive[b], got.index[b], -1).tolist() == owner
+        owners, target = one_by_one(scores[b], boxes[b], points, truth[b], top_k=10)
+        assert torch.where(got.positive[b], got.owner[b], -1).tolist() == owners
         torch.testing.assert_close(got.score[b], torch.tensor(target), atol=1e-6, rtol=1e-4)
 
 
@@ -108,9 +108,9 @@ def test_at_most_top_k_cells_an_object_all_inside() -> None:
     scores, boxes, points, truth, valid = scene(3, batch=2, objects=4)
     got = assign_task_aligned(scores, boxes, points, truth, valid, top_k=3)
     for b in range(2):
-        assert got.index[b][got.positive[b]].bincount(minlength=4).max() <= 3
+        assert got.owner[b][got.positive[b]].bincount(minlength=4).max() <= 3
         for n in got.positive[b].nonzero().flatten().tolist():
-            x1, y1, x2, y2 = truth[b, got.index[b, n]].tolist()
+            x1, y1, x2, y2 = truth[b, got.owner[b, n]].tolist()
             assert x1 <= points[n, 0] < x2
             assert y1 <= points[n, 1] < y2
     assert ((got.score >= 0) & (got.score <= 1)).all()
@@ -151,7 +151,7 @@ def test_no_objects_at_all() -> None:
         )
         assert not got.positive.any()
         assert not got.score.any()
-        assert got.index.shape == (2, len(points))
+        assert got.owner.shape == (2, len(points))
 
 
 def test_repeated_objects_and_predictions_without_overlap_are_finite() -> None:
