@@ -14,9 +14,9 @@ from accelerate.utils import set_seed
 from torch import Tensor
 
 from designer.data.dataset import Batch, load_dataset, make_loader
-from designer.engine.compile import compile_document
-from designer.engine.propagate import propagate
+from designer.engine.compile import Compiled, compile_document
 from designer.graph.errors import NetwrightError
+from designer.graph.model import GraphData
 from designer.train import checkpoint, control
 from designer.train.events import EventWriter
 from designer.train.memory import check_batch
@@ -54,10 +54,8 @@ class Trainer:
         self.compiled = compile_document(self.document)
         self.task = task_of(self.compiled)
         self.splits = load_dataset(self.document.data, self.compiled.image_size, self.task, self.settings)
-        self._check_classes()
-        totals = propagate(self.document).totals
-        check_batch(self.settings.batch, totals["activation_bytes"], totals["params"], self.device)
-        self.parameters = totals["params"]
+        check_classes(self.document, self.compiled, self.splits.class_names)
+        check_batch(self.document, self.device)
         pin = self.device.type == "cuda"
         options: dict[str, Any] = {"workers": self.settings.workers, "seed": self.settings.seed, "pin": pin}
         self.loader = make_loader(self.splits.train, self.task, self.settings.batch, shuffle=True, **options)
@@ -80,15 +78,6 @@ class Trainer:
             self._restore()
         self.events = EventWriter(run.events_path)
         self.board: Any = None
-
-    def _check_classes(self) -> None:
-        count, names = int(getattr(self.compiled.heads[0].module, "num_classes", 0)), self.splits.class_names
-        if count and count < len(names):
-            title = next(n.title for n in self.document.nodes if n.id == self.compiled.heads[0].node_id)
-            raise NetwrightError(
-                f"{title} tells {count} classes apart, the data has {len(names)} ({', '.join(names[:5])}"
-                f"{', ...' if len(names) > 5 else ''}). Set num_classes to {len(names)}."
-            )
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -176,7 +165,7 @@ class Trainer:
             self.optimizer.zero_grad()
         if self.average is not None and self.accelerator.sync_gradients:
             self.average.update_parameters(self.compiled.model)
-        return loss.detach(), parts
+        return loss.detach(), {name: part.detach() for name, part in parts.items()}
 
     def _losses(self, raws: tuple[Any, ...], targets: Any) -> dict[str, Tensor]:
         """The losses of all heads; with several, named after their node."""
@@ -217,7 +206,7 @@ class Trainer:
     def _say_start(self) -> None:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         self.events.write(
-            "start", device=name, torch=torch.__version__, params=self.parameters, batches=self.batches, epochs=self.settings.epochs,
+            "start", device=name, torch=torch.__version__, params=sum(p.numel() for p in self.compiled.model.parameters()), batches=self.batches, epochs=self.settings.epochs,
             images=len(self.splits.train), task=self.task, class_names=self.splits.class_names,  # type: ignore[arg-type]
             precision=self.accelerator.mixed_precision, resumed_from=self.resumed_from,
         )  # fmt: skip
@@ -304,6 +293,19 @@ class Trainer:
         self._rng = state["rng"]
         self.resumed_from = self.step
         checkpoint.restore_rng(self._rng)
+
+
+def check_classes(document: GraphData, compiled: Compiled, names: list[str]) -> None:
+    """Raises NetwrightError when a head knows fewer classes than the data has."""
+    for head in compiled.heads:
+        count = int(getattr(head.module, "num_classes", len(names)))
+        if count < len(names):
+            title = next(n.title for n in document.nodes if n.id == head.node_id)
+            some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            raise NetwrightError(
+                f"{title} tells {count} classes apart, the data has {len(names)} ({some}). "
+                f"Set num_classes to {len(names)}."
+            )
 
 
 def make_accelerator(device: str, amp: bool, accumulate: int) -> Accelerator:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import psutil
 import torch
 
+from designer.engine.propagate import propagate
 from designer.graph.errors import NetwrightError
+from designer.graph.model import GraphData
 
 
 class TooLarge(NetwrightError):
@@ -16,7 +18,7 @@ class TooLarge(NetwrightError):
         super().__init__(message)
 
 
-def check_batch(batch: int, activation_bytes: int, parameters: int, device: torch.device) -> None:
+def check_batch(document: GraphData, device: torch.device) -> None:
     """Compares what training needs with what is free.
 
     Weights, gradients, two optimizer moments and the average take 20 bytes a parameter; activations are counted for one
@@ -25,6 +27,8 @@ def check_batch(batch: int, activation_bytes: int, parameters: int, device: torc
     Raises:
         TooLarge: with a batch that should fit.
     """
+    totals, batch = propagate(document).totals, document.training.batch
+    activation_bytes, parameters = totals["activation_bytes"], totals["params"]
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     elif device.type == "cpu":

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from designer.data.dataset import load_dataset, make_loader, read_image
 from designer.data.records import image_files
@@ -53,6 +54,12 @@ def evaluate_run(run: RunFolder, on_batch: Any = lambda done, total: None) -> di
     splits = load_dataset(document.data, trained.compiled.image_size, trained.task, document.training)
     loader = make_loader(splits.val, trained.task, document.training.batch, shuffle=False)
     return evaluate(trained.compiled.model, loader, trained.task, trained.class_names, trained.device, on_batch)
+
+
+def validation_data(run: RunFolder) -> Dataset[Any]:
+    """The images that a run was measured on."""
+    document, compiled = run.document(), compile_document(run.document())
+    return load_dataset(document.data, compiled.image_size, task_of(compiled), document.training).val
 
 
 @dataclass

@@ -1,0 +1,216 @@
+"""Commands about runs: train, evaluate, predict, export."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from designer.cli.output import console, count, errors, print_json, table
+from designer.graph.document import Document
+from designer.graph.errors import NetwrightError
+from designer.train import control
+from designer.train.events import EventTail
+from designer.train.run import RunFolder, start_training
+
+if TYPE_CHECKING:
+    from designer.graph.model import GraphData
+
+SHOWN = {"map50": "mAP50", "map": "mAP50-95", "top1": "top-1", "top5": "top-5"}
+"""Metrics that are printed, by the name in the events."""
+
+
+def train_document(
+    file: Path | None, resume: Path | None, runs: Path, name: str, data: str, changes: dict[str, Any], as_json: bool
+) -> None:
+    """Starts the trainer process, the same one that the window starts, and shows what it says."""
+    if (file is None) == (resume is None):
+        raise NetwrightError("Say what to train: a .netwright document, or --resume RUN.")
+    if resume is not None:
+        run = RunFolder.open(resume)
+        if changes or data or name:
+            raise NetwrightError("A resumed run keeps its settings. Leave the other options out, or start a new run.")
+    else:
+        assert file is not None
+        document = Document.load(file)
+        if data:
+            kind, _, path = data.partition(":")
+            document.set_data(kind=kind, path=str(Path(path).expanduser().resolve()) if path else "")
+        document.set_training(**changes)
+        before_training(document.data)
+        run = RunFolder.create(runs, document.data, name or document.data.name)
+    metrics = follow(run, resume=resume is not None, quiet=as_json)
+    if as_json:
+        print_json({"run": str(run.path), "metrics": metrics})
+    else:
+        console.print(f"\nRun folder: {run.path}", highlight=False, soft_wrap=True)
+
+
+def before_training(data: GraphData) -> None:
+    """Raises what would stop the trainer at once, so that a bad start leaves no run folder behind."""
+    from designer.data.dataset import load_dataset
+    from designer.engine.compile import compile_document
+    from designer.train.loop import check_classes, make_accelerator
+    from designer.train.memory import check_batch
+    from designer.train.tasks import task_of
+
+    compiled = compile_document(data)
+    task = task_of(compiled)
+    splits = load_dataset(data.data, compiled.image_size, task, data.training)
+    check_classes(data, compiled, splits.class_names)
+    device = make_accelerator(data.training.device, data.training.amp, data.training.accumulate).device
+    check_batch(data, device)
+
+
+def follow(run: RunFolder, *, resume: bool = False, quiet: bool = False) -> dict[str, Any]:
+    """Trains a run and shows its progress until it ends. Ctrl+C asks it to stop and waits for its checkpoint.
+
+    Returns:
+        The last metrics.
+
+    Raises:
+        NetwrightError: what the trainer said was wrong.
+    """
+    tail = EventTail(run.events_path)
+    tail.read()  # what an earlier trainer said
+    process = start_training(run, resume=resume)
+    show = _Show(quiet)
+    try:
+        with show.progress:
+            while True:
+                ended = process.poll() is not None
+                for event in tail.read():
+                    show.event(event)
+                if ended:
+                    break
+                try:
+                    time.sleep(0.1)
+                except KeyboardInterrupt:
+                    errors.print("Stopping after this step; a checkpoint is written.")
+                    control.write(run, "stop")
+    except KeyboardInterrupt:  # a second time, while stopping
+        process.kill()
+        raise
+    if show.error:
+        raise NetwrightError(show.error)
+    if process.returncode != 0:
+        raise NetwrightError(
+            f"The trainer ended unexpectedly (exit code {process.returncode}). "
+            f"`netwright train --resume {run.path}` goes on from the last checkpoint; {run.log_path} may say why."
+        )
+    return show.metrics
+
+
+class _Show:
+    """Turns events into a progress bar and lines."""
+
+    def __init__(self, quiet: bool) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[facts]}"),
+        )
+        self.progress = Progress(*columns, console=errors, disable=quiet or not sys.stderr.isatty())
+        self.bar = self.progress.add_task("Starting", total=None, facts="")
+        self.quiet, self.metrics, self.error = quiet, {}, ""
+        self.epochs = 0
+
+    def event(self, event: dict[str, Any]) -> None:
+        match event["type"]:
+            case "start":
+                self.epochs = event["epochs"]
+                self.progress.update(self.bar, total=event["epochs"] * event["batches"], description="Training")
+                again = f", resumed from step {event['resumed_from']}" if event.get("resumed_from") is not None else ""
+                self._line(
+                    f"Training on {event['device']}: {count(event['params'])} parameters, {event['images']} images{again}"
+                )
+            case "step":
+                facts = f"loss {event['loss']:.3f}  {event['images_per_s']:.0f} images/s"
+                self.progress.update(self.bar, completed=event["step"], facts=facts)
+            case "metrics":
+                self.metrics = event["values"]
+                shown = ", ".join(f"{label} {self.metrics[k]:.3f}" for k, label in SHOWN.items() if k in self.metrics)
+                self._line(f"Epoch {event['epoch'] + 1} of {self.epochs}: {shown}")
+            case "warning":
+                self._line(f"Warning: {event['message']}")
+            case "paused" | "resumed" | "stopped":
+                self._line(f"{event['type'].capitalize()} at step {event['step']}.")
+            case "error":
+                self.error = f"{event['message']} {event.get('hint', '')}".strip()
+
+    def _line(self, text: str) -> None:
+        if not self.quiet:
+            (self.progress.console if not self.progress.disable else console).print(text, highlight=False)
+
+
+def evaluate_run(path: Path, as_json: bool) -> None:
+    from designer.train import trained
+
+    run = RunFolder.open(path)
+    values = trained.evaluate_run(run)
+    if as_json:
+        print_json({"run": str(path), **values})
+        return
+    rows = [(label, f"{values[k]:.4f}") for k, label in SHOWN.items() if k in values]
+    rows += [(f"AP of {name}", f"{v:.4f}") for name, v in values.get("per_class", {}).items()]
+    table(f"{run.path.name}: {values['images']} validation images", ("metric", "value"), rows, right=("value",))
+
+
+def predict_images(path: Path, images: list[Path], out: Path, threshold: float, as_json: bool) -> None:
+    """Draws what is found on a copy of each image, and lists it."""
+    from torchvision.io import write_png
+
+    from designer.train import trained
+    from designer.train.plots import draw_found
+
+    model = trained.load_trained(RunFolder.open(path))
+    facts = []
+    out.mkdir(parents=True, exist_ok=True)
+    for found in trained.predict(model, images):
+        keep = found.scores >= threshold if model.task == "detect" else found.scores >= 0
+        rows = [
+            {"class": model.class_names[k], "score": round(s, 4), **({"box": [round(v, 1) for v in b]} if b else {})}
+            for k, s, b in zip(
+                found.labels[keep].tolist(), found.scores[keep].tolist(),
+                found.boxes[keep].tolist() if model.task == "detect" else [[]] * int(keep.sum()), strict=True,
+            )
+        ]  # fmt: skip
+        fact: dict[str, Any] = {"image": str(found.path), "found": rows}
+        if model.task == "detect":
+            fact["drawn"] = str(out / f"{found.path.stem}.png")
+            drawn = draw_found(found.image, found.boxes, found.scores, found.labels, model.class_names, threshold)
+            write_png(drawn.contiguous(), fact["drawn"])
+        facts.append(fact)
+        if not as_json:
+            said = ", ".join(f"{r['class']} {r['score']:.2f}" for r in rows) or "nothing"
+            console.print(f"{found.path}: {said}", highlight=False, markup=False, soft_wrap=True)
+    if as_json:
+        print_json(facts)
+    elif model.task == "detect":
+        console.print(f"Drawn images: {out}")
+
+
+def export_model(file: Path, to: str, out: Path | None, weights: Path | None, as_json: bool) -> None:
+    """Exports a document, or a run with its best weights."""
+    from designer.export import export_onnx, export_pytorch
+    from nodes.sdk.discover import library
+
+    if file.is_dir():
+        run = RunFolder.open(file)
+        document, weights, stem = Document(run.document(), library().catalogue), weights or run.path, file.name
+        place = file
+    else:
+        document, stem, place = Document.load(file, library().catalogue), file.stem, file.parent
+    target = out or place / (f"{stem}.onnx" if to == "onnx" else f"{stem}-pytorch")
+    report = (export_onnx if to == "onnx" else export_pytorch)(document.data, target, weights)
+    if as_json:
+        print_json(report.to_json())
+        return
+    console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
+    if weights is None:
+        console.print("The weights are those of a fresh model; give --weights RUN for trained ones.", style="yellow")
