@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 _STARTED = time.perf_counter()
 # NodeGraphQt asks Qt.py for a binding; without this it would take whichever it finds first.
@@ -17,6 +18,9 @@ from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from designer import __version__  # noqa: E402
 from designer.ui import theme  # noqa: E402
+
+if TYPE_CHECKING:
+    from designer.ui.main_window import MainWindow
 
 
 def main(path: str | Path | None = None, profile_startup: bool = False) -> int:
@@ -59,8 +63,9 @@ def make_application() -> QApplication:
 class _FirstFrame(QObject):
     """Waits for the first painted frame, then starts the engine, or prints the time and leaves."""
 
-    def __init__(self, window: QObject, profile: bool) -> None:
+    def __init__(self, window: MainWindow, profile: bool) -> None:
         super().__init__(window)
+        self._window = window
         self._profile = profile
         self._seen = False
 
@@ -75,7 +80,7 @@ class _FirstFrame(QObject):
             print(f"first frame after {_since_start() * 1000:.0f} ms")
             QApplication.quit()
         else:
-            self.parent().start()  # type: ignore[attr-defined]
+            self._window.start()
 
 
 def _since_start() -> float:

@@ -22,6 +22,9 @@ _SMOOTH = 0.9
 """Share of the past in the running mean that is drawn over a noisy curve (bias-corrected, as Adam's moments are)."""
 
 
+METRICS = ("map50", "map", "top1", "top5")
+"""What is drawn of an evaluation, 0 to 1."""
+
 pg.setConfigOptions(antialias=True)
 
 
@@ -211,23 +214,24 @@ class Curves(QWidget):
         touched = False
         for event in events:
             kind = event.get("type")
-            if kind == "step":
+            if kind == "start" and event.get("resumed_from") is not None:
+                self.loss.cut(event["resumed_from"] + 1)
+            elif kind == "step":
                 self._add_step(event)
             elif kind == "metrics":
-                for name, value in event["values"].items():
-                    if isinstance(value, (int, float)) and 0 <= value <= 1:
-                        self.metrics.add(name, event["epoch"], value)
+                for name in METRICS:
+                    if isinstance(value := event["values"].get(name), (int, float)):
+                        self.metrics.add(name, event["epoch"] + 1, value)
             touched = touched or kind in ("step", "metrics")
         if touched:
             self.loss.redraw()
             self.metrics.redraw()
 
     def _add_step(self, event: Mapping[str, Any]) -> None:
-        self.loss.add("loss", event["step"], event["loss"])
         losses = event.get("losses") or {}
-        if len(losses) > 1:
-            for name, value in losses.items():
-                self.loss.add(name.rpartition(".")[2], event["step"], value)
+        for name, value in {"loss": event["loss"], **(losses if len(losses) > 1 else {})}.items():
+            if value is not None:  # the trainer writes None for NaN and infinity
+                self.loss.add(name, event["step"], value)
 
 
 def _value(value: float) -> str:

@@ -42,14 +42,14 @@ class EngineLink(QObject):
         failed(str): a question about the document could not be answered; why.
     """
 
-    ready = Signal(object)
-    catalogue_changed = Signal(object)
-    propagated = Signal(object)
+    ready = Signal(dict)
+    catalogue_changed = Signal(Catalogue)
+    propagated = Signal(dict)
     state_changed = Signal(str, str)
     died = Signal(str)
     failed = Signal(str)
-    _message = Signal(object)
-    _exited = Signal(object)
+    _message = Signal(dict)
+    _exited = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class EngineLink(QObject):
         """The engine could not answer about the document: a fault of the program, so it is said in full."""
         self.failed.emit(str(error.get("message", "")))
 
-    def _on_exit(self, code: object) -> None:
+    def _on_exit(self, code: int) -> None:
         self._set_state("restarting", f"The engine process ended with code {code} and is started again.")
         self.died.emit(str(code))
 

@@ -64,14 +64,14 @@ class ExportDialog(QDialog):
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.hide()
-        self.result = label("", wrap=True, select=True)
-        self.result.hide()
+        self.outcome = label("", wrap=True, select=True)
+        self.outcome.hide()
         self.export = button("Export", "primary", "export-variant")
         self.export.setDefault(True)
         self.export.clicked.connect(self.run)
-        self.show_folder = button("Show the folder", "", "folder-open-outline")
-        self.show_folder.clicked.connect(self._show_folder)
-        self.show_folder.hide()
+        self.folder = button("Show the folder", "", "folder-open-outline")
+        self.folder.clicked.connect(self._show_folder)
+        self.folder.hide()
         self.cancel = button("Close")
         self.cancel.clicked.connect(self.close)
         self.setLayout(
@@ -81,8 +81,8 @@ class ExportDialog(QDialog):
                 column(label("To", "faint"), row(self.path, browse, gap=4), gap=2),
                 column(label("Weights", "faint"), self.weights, gap=2),
                 self.progress,
-                self.result,
-                row(self.show_folder, 1, self.cancel, self.export, margins=(0, 8, 0, 0)),
+                self.outcome,
+                row(self.folder, 1, self.cancel, self.export, margins=(0, 8, 0, 0)),
                 margins=(24, 20, 24, 16),
                 gap=12,
             )
@@ -96,8 +96,8 @@ class ExportDialog(QDialog):
             return
         self._target = Path(text)
         self.export.setEnabled(False)
-        self.result.hide()
-        self.show_folder.hide()
+        self.outcome.hide()
+        self.folder.hide()
         self.progress.setRange(0, 0)
         self.progress.show()
         params = {
@@ -113,7 +113,7 @@ class ExportDialog(QDialog):
     def _on_done(self, result: Any) -> None:
         self._finish()
         self._say(summary(result if isinstance(result, Mapping) else {}, self._target), "")
-        self.show_folder.show()
+        self.folder.show()
 
     def _on_failed(self, error: Mapping[str, Any]) -> None:
         self._finish()
@@ -124,11 +124,11 @@ class ExportDialog(QDialog):
         self.export.setEnabled(True)
 
     def _say(self, text: str, look: str) -> None:
-        self.result.setProperty("look", look)
-        self.result.style().unpolish(self.result)
-        self.result.style().polish(self.result)
-        self.result.setText(text)
-        self.result.show()
+        self.outcome.setProperty("look", look)
+        self.outcome.style().unpolish(self.outcome)
+        self.outcome.style().polish(self.outcome)
+        self.outcome.setText(text)
+        self.outcome.show()
 
     def _default_path(self) -> Path:
         document = self._workspace.document

@@ -9,11 +9,10 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from designer.graph.document import Document
-from designer.graph.problems import Problem
+from designer.graph.problems import Fix, Problem
 from designer.ui import theme
 from designer.ui.inspector_node import NodePage
 from designer.ui.inspector_pages import DocumentPage, ManyPage
-from designer.ui.widgets import column
 from nodes.sdk.spec import Catalogue
 
 
@@ -22,7 +21,7 @@ class Inspector(QScrollArea):
     fix_chosen(Fix): a fix button was pressed.
     """
 
-    fix_chosen = Signal(object)
+    fix_chosen = Signal(Fix)
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,11 +86,9 @@ class Inspector(QScrollArea):
             page = ManyPage(self._document, ids)
         else:
             node = self._document.node(ids[0])
-            page = NodePage(self._document, node, (self._catalogue or {}).get(node.component))
+            spec = self._catalogue.get(node.component) if self._catalogue is not None else None
+            page = NodePage(self._document, node, spec)
             page.fix_chosen.connect(self.fix_chosen)
-        holder = QWidget()
-        holder.setProperty("look", "page")
-        holder.setLayout(column(page))
         self.setWidget(page)
         self._refresh()
 

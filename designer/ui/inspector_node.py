@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPlainText
 
 from designer.graph.document import Document
 from designer.graph.model import Node
-from designer.graph.problems import Problem
+from designer.graph.problems import Fix, Problem
 from designer.ui import glyphs, theme, wording
 from designer.ui.param_rows import ParamRows
 from designer.ui.widgets import ElidedLabel, Switch, Tile, button, clear, column, label, line, row, tool
@@ -26,7 +26,7 @@ class NodePage(QWidget):
     fix_chosen(Fix): a fix button of one of the node's problems was pressed.
     """
 
-    fix_chosen = Signal(object)
+    fix_chosen = Signal(Fix)
 
     def __init__(self, document: Document, node: Node, spec: ComponentSpec | None) -> None:
         super().__init__()
@@ -133,12 +133,10 @@ class NodePage(QWidget):
             self._shapes.addWidget(label("Known once its inputs are wired.", "faint"))
         if self.params is not None:
             self.params.show_derived((result or {}).get("derived") or {})
-        known = bool(result) and result.get("status") == "ok"
-        self._tiles["params"].set_text(wording.count(result["params"]) if known and result else "–")
-        self._tiles["macs"].set_text(wording.count(result["macs"]) if known and result else "–")
-        self._tiles["activation_bytes"].set_text(
-            wording.memory(result["activation_bytes"]) if known and result else "–"
-        )
+        known = result if result is not None and result.get("status") == "ok" else {}
+        self._tiles["params"].set_text(wording.count(known.get("params")))
+        self._tiles["macs"].set_text(wording.count(known.get("macs")))
+        self._tiles["activation_bytes"].set_text(wording.memory(known.get("activation_bytes")))
 
     def _on_param(self, name: str, value: Any) -> None:
         self._document.set_param(self._node_id, name, value)

@@ -103,7 +103,7 @@ class ManyPage(QWidget):
             tiles.setStretch(index, 1)
         self.frozen = Switch()
         self.frozen.setAccessibleName("Freeze all")
-        self.frozen.clicked.connect(self._on_frozen)
+        self.frozen.clicked.connect(lambda: self._freeze(self.frozen.isChecked()))
         box = column(
             label(f"{len(ids)} nodes", "title"),
             tiles,
@@ -128,7 +128,7 @@ class ManyPage(QWidget):
         self.tiles["activation_bytes"].set_text(wording.memory(sums["activation_bytes"]))
         self.frozen.setChecked(all(self._document.node(i).frozen for i in self.ids))
 
-    def _on_frozen(self, on: bool) -> None:
+    def _freeze(self, on: bool) -> None:
         with self._document.edit("Freeze nodes" if on else "Unfreeze nodes"):
             for node_id in self.ids:
                 self._document.set_frozen(node_id, on)

@@ -40,7 +40,7 @@ class MainWindow(WindowLayout):
         self.files = FileActions(self, self.workspace, self.messages)
         self.build(Actions(self, self._handlers()))
         self._connect()
-        self._on_opened(None)
+        self._on_opened()
 
     def start(self) -> None:
         """What waits for the first frame: the engine process, and work that a crash left behind."""
@@ -101,6 +101,7 @@ class MainWindow(WindowLayout):
         self.problems.node_chosen.connect(self.show_node)
         self.problems.count_changed.connect(self._on_problem_count)
         self.train.start_clicked.connect(self.start_training)
+        self.train.warned.connect(lambda text: self.messages.say(text, "warning", key="run_warning"))
         self.train.run_ended.connect(self._on_run_ended)
         self.train.state_changed.connect(self._on_run_state)
         self.train_button.clicked.connect(self.start_training)
@@ -115,7 +116,8 @@ class MainWindow(WindowLayout):
 
     # -- the document ----------------------------------------------------------------------------------------------
 
-    def _on_opened(self, document: Document | None) -> None:
+    def _on_opened(self) -> None:
+        document = self.workspace.document
         self._result, self._problems = {}, ()
         self.canvas.set_document(document)
         self.inspector.set_document(document)

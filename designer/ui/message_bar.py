@@ -10,7 +10,7 @@ from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy
 
 from designer.ui import glyphs, theme
-from designer.ui.widgets import button, clear, label, restyle, row, tool
+from designer.ui.widgets import button, clear, label, restyle, row, tool, widgets_in
 
 Tone = Literal["info", "success", "warning", "danger"]
 _GLYPHS = {
@@ -76,8 +76,7 @@ class MessageBar(QFrame):
 
     def buttons(self) -> list[QPushButton]:
         """The choices of the message on show."""
-        widgets = (self._choices.itemAt(i).widget() for i in range(self._choices.count()))
-        return [widget for widget in widgets if isinstance(widget, QPushButton)]
+        return [widget for widget in widgets_in(self._choices) if isinstance(widget, QPushButton)]
 
     def say(self, text: str, tone: Tone = "info", *choices: Choice, key: str = "", stays: bool | None = None) -> None:
         """Show a message. One with choices, and a bad one, stays until it is answered or dismissed."""

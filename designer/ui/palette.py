@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QMimeData, QModelIndex, QObject, QRect, QSettings, QSize, Qt, Signal
+from typing import TypeAlias
+
+from PySide6.QtCore import (
+    QEvent,
+    QMimeData,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QRect,
+    QSettings,
+    QSize,
+    Qt,
+    Signal,
+)
 from PySide6.QtGui import QColor, QDrag, QFont, QKeyEvent, QPainter, QPixmap, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -21,6 +34,7 @@ from nodes.sdk.spec import Catalogue, ComponentSpec
 MIME = "application/x-netwright-component"
 """A drag of one component; the bytes are its id in UTF-8."""
 
+_Index: TypeAlias = QModelIndex | QPersistentModelIndex
 _ID = Qt.ItemDataRole.UserRole + 1
 _HINT = Qt.ItemDataRole.UserRole + 2
 _COLOR = Qt.ItemDataRole.UserRole + 3
@@ -242,10 +256,10 @@ class _RowPainter(QStyledItemDelegate):
         super().__init__(tree)
         self._tree = tree
 
-    def sizeHint(self, _option: QStyleOptionViewItem, _index: QModelIndex) -> QSize:
+    def sizeHint(self, _option: QStyleOptionViewItem, _index: _Index) -> QSize:
         return QSize(100, 28)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if index.flags() & Qt.ItemFlag.ItemIsDragEnabled:
@@ -254,7 +268,7 @@ class _RowPainter(QStyledItemDelegate):
             self._paint_heading(painter, option.rect, index)
         painter.restore()
 
-    def _paint_heading(self, painter: QPainter, rect: QRect, index: QModelIndex) -> None:
+    def _paint_heading(self, painter: QPainter, rect: QRect, index: _Index) -> None:
         shades = theme.current()
         glyph = "chevron-down" if self._tree.isExpanded(index) else "chevron-right"
         glyphs.icon(glyph, "text_faint").paint(painter, QRect(rect.left() + 8, rect.top() + 7, 14, 14))
@@ -268,7 +282,7 @@ class _RowPainter(QStyledItemDelegate):
         painter.setPen(shades.color("text_faint"))
         painter.drawText(rect.adjusted(0, 0, -14, 0), middle | Qt.AlignmentFlag.AlignRight, index.data(_HINT))
 
-    def _paint_component(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+    def _paint_component(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         shades = theme.current()
         rect = option.rect
         box = rect.adjusted(4, 1, -4, -1)

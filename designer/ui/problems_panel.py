@@ -60,7 +60,7 @@ class ProblemsPanel(QWidget):
     """
 
     node_chosen = Signal(str)
-    fix_chosen = Signal(object)
+    fix_chosen = Signal(Fix)
     count_changed = Signal(int)
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QWidget
 
-from designer.ui import glyphs, wording
+from designer.ui import wording
 from designer.ui.editors import CalmComboBox
 from designer.ui.widgets import ElidedLabel, button, column, row
 
@@ -59,7 +60,7 @@ class RunBar(QWidget):
         self.runs = CalmComboBox()
         self.runs.setAccessibleName("Runs of this folder")
         self.runs.setToolTip("The runs beside this document")
-        self.runs.setFixedWidth(176)
+        self.runs.setFixedWidth(208)
         self.runs.activated.connect(lambda _i: self.run_chosen.emit(self.runs.currentData() or ""))
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -97,12 +98,22 @@ class RunBar(QWidget):
         self.runs.blockSignals(True)
         self.runs.clear()
         for folder in folders:
-            self.runs.addItem(glyphs.icon("chart-line", "text_muted"), folder.name, str(folder))
+            self.runs.addItem(run_title(folder.name), str(folder))
         if not folders:
             self.runs.addItem("No runs yet", "")
         self.runs.setEnabled(bool(folders))
         self.runs.setCurrentIndex(self.runs.findData(str(current)) if current else (-1 if folders else 0))
         self.runs.blockSignals(False)
+
+
+def run_title(folder: str) -> str:
+    """`street-signs-20260131-142500` -> `street-signs · 31 Jan 14:25`."""
+    name, _, stamp = folder.partition("-2")
+    try:
+        when = time.strptime(f"2{stamp}"[:15], "%Y%m%d-%H%M%S")
+    except ValueError:
+        return folder
+    return f"{name} · {time.strftime('%d %b %H:%M', when).lstrip('0')}"
 
 
 def _state_line(state: str, last: Mapping[str, Mapping[str, Any]]) -> str:

@@ -55,40 +55,46 @@ class RunWatch(QObject):
         return self.state in ACTIVE
 
     def follow(self, run: RunFolder | None, *, starting: bool = False) -> None:
-        """Watch this run from its first event on; `starting` when its process has just been started."""
+        """Watch this run from its first event on.
+
+        Args:
+            run: the run; None watches nothing.
+            starting: its process has just been started, so what it said in an earlier life does not tell its state.
+        """
         self._timer.stop()
         self.run, self.last, self._polls = run, {}, 0
         self._tail = EventTail(run.events_path) if run is not None else None
-        self.state = "idle"
-        if run is None:
-            self.state_changed.emit("idle")
-            return
-        self._set_state("starting" if starting else "idle")
-        self._poll(first=not starting)
+        self.state = "starting" if starting else "idle"
+        if run is not None and self._tail is not None:
+            alive = starting or is_alive(run)
+            state = self._take(self._tail.read())
+            if not starting:
+                self.state = state if alive or state not in ("idle", *ACTIVE) else "died"
+                self.state = "starting" if alive and state == "idle" else self.state
+        self.state_changed.emit(self.state)
         if self.active:
             self._timer.start()
 
-    def _poll(self, *, first: bool = False) -> None:
+    def _poll(self) -> None:
         if self.run is None or self._tail is None:
             return
-        # Asked before the tail is read: what a process wrote before it ended is then always read first.
-        alive = is_alive(self.run) if first or self._polls % ALIVE_EVERY == ALIVE_EVERY - 1 else True
         self._polls += 1
-        self._take(self._tail.read())
-        if not alive and (self.active or (first and self.state == "idle")):
-            self._set_state("died")
+        # Asked before the tail is read: what a process wrote before it ended is then always read first.
+        alive = self._polls % ALIVE_EVERY != 0 or is_alive(self.run)
+        state = self._take(self._tail.read())
+        self._set_state(state if alive or state not in ACTIVE else "died")
         if not self.active:
             self._timer.stop()
 
-    def _take(self, events: list[dict[str, Any]]) -> None:
-        if not events:
-            return
+    def _take(self, events: list[dict[str, Any]]) -> str:
+        """Pass events on; the state that the last of them leaves the run in."""
         state = self.state
         for event in events:
             self.last[event["type"]] = event
             state = _STATES.get(event["type"], state)
-        self.events.emit(events)
-        self._set_state(state)
+        if events:
+            self.events.emit(events)
+        return state
 
     def _set_state(self, state: str) -> None:
         if state != self.state:
@@ -101,4 +107,4 @@ def runs_in(folder: Path) -> list[RunFolder]:
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if (path / "graph.netwright").is_file()]
-    return [RunFolder.open(path) for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
+    return [RunFolder(path) for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]

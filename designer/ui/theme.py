@@ -160,7 +160,7 @@ class ThemeManager(QObject):
         changed(Theme): another theme is in force; widgets that paint themselves repaint.
     """
 
-    changed = Signal(object)
+    changed = Signal(Theme)
 
     def __init__(self) -> None:
         super().__init__()

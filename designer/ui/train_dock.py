@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from designer.graph.document import Document
+from designer.graph.errors import NetwrightError
 from designer.train import control
-from designer.train.run import RunFolder, start_training
-from designer.ui.run_bar import RunBar
+from designer.train.run import RunFolder, is_alive, start_training
+from designer.ui.run_bar import RunBar, run_title
 from designer.ui.run_watch import RunWatch, runs_in
 from designer.ui.train_form import TrainForm
 from designer.ui.widgets import column, row
@@ -28,10 +30,12 @@ class TrainDock(QWidget):
     """Signals:
     start_clicked(): Start was pressed; the window checks the document and then calls `start`.
     run_ended(str, str): a run ended: its state (`finished`, `stopped`, `failed`, `died`) and what to say about it.
+    warned(str): the trainer at work has a warning.
     state_changed(str): the state of the run on show.
     """
 
     start_clicked = Signal()
+    warned = Signal(str)
     run_ended = Signal(str, str)
     state_changed = Signal(str)
 
@@ -40,6 +44,7 @@ class TrainDock(QWidget):
         self._document: Document | None = None
         self._root: Path | None = None
         self._process: Popen[bytes] | None = None
+        self._followed = 0.0
         self.form = TrainForm()
         self.form.setFixedWidth(FORM_WIDTH)
         self.bar = RunBar()
@@ -90,7 +95,7 @@ class TrainDock(QWidget):
         self._root = runs
         if not self.watch.active:
             found = runs_in(runs) if runs is not None else []
-            self._follow(found[0] if found else None)
+            self._follow(next((run for run in found if is_alive(run)), found[0] if found else None))
         self._list_runs()
 
     def _list_runs(self) -> None:
@@ -103,6 +108,7 @@ class TrainDock(QWidget):
     def _follow(self, run: RunFolder | None, *, starting: bool = False) -> None:
         if self.curves is not None:
             self.curves.reset()
+        self._followed = time.time()
         self.watch.follow(run, starting=starting)
         self.bar.show_state(self.watch.state, self.watch.last)
         self._list_runs()
@@ -134,7 +140,11 @@ class TrainDock(QWidget):
         if self.watch.state == "paused":
             self._steer("resume")
             return
-        self._process = start_training(run, resume=True)
+        try:
+            self._process = start_training(run, resume=True)
+        except NetwrightError as error:
+            self.run_ended.emit("failed", str(error))
+            return
         self._follow(run, starting=True)
 
     def _steer(self, command: str) -> None:
@@ -152,6 +162,9 @@ class TrainDock(QWidget):
         if self.curves is not None:
             self.curves.show_events(events)
         self.bar.show_state(self.watch.state, self.watch.last)
+        for event in events:
+            if event["type"] == "warning" and event["time"] >= self._followed:
+                self.warned.emit(str(event["message"]))
 
     def _on_state(self, state: str) -> None:
         self.bar.show_state(state, self.watch.last)
@@ -162,7 +175,7 @@ class TrainDock(QWidget):
 
     def _last_words(self, state: str) -> str:
         """What the message bar says about the end of a run."""
-        name = self.watch.run.path.name if self.watch.run is not None else "the run"
+        name = run_title(self.watch.run.path.name) if self.watch.run is not None else "the run"
         if state == "failed":
             event = self.watch.last.get("error", {})
             return " ".join(str(event.get(key, "")) for key in ("message", "hint")).strip()
@@ -173,5 +186,15 @@ class TrainDock(QWidget):
                 if saved
                 else "No checkpoint was written yet; Resume starts over."
             )
-            return f"The trainer of {name} ended unexpectedly (it was killed or ran out of memory). {todo}"
+            why = self._log_end() or "it was killed or ran out of memory"
+            return f"The trainer of {name} ended unexpectedly: {why}. {todo}"
         return f"{name} is finished." if state == "finished" else f"{name} was stopped; its last state is saved."
+
+    def _log_end(self) -> str:
+        """The last line that the trainer printed, which names the error if there was one."""
+        try:
+            text = self.watch.run.log_path.read_text(errors="replace") if self.watch.run is not None else ""
+        except OSError:
+            return ""
+        last = text.strip().rpartition("\n")[2]
+        return last[:200].rstrip(".") if "Error" in last else ""

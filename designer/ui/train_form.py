@@ -71,7 +71,7 @@ class TrainForm(QScrollArea):
         self.image = editor_for(
             Param("image", "int", 640, 32, 4096, 32, unit="px", help="Height and width of the images.")
         )
-        self.image.edited.connect(self._on_image)
+        self.image.edited.connect(lambda size: self._on_image(int(size)))
         self._place("Image size", self.image, "Height and width that images are fitted into.")
         self._place_setting("optimizer")
         self.device = CalmComboBox()

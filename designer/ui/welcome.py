@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QSizePol
 
 from designer.graph.templates import Template
 from designer.ui import glyphs, theme
-from designer.ui.widgets import Clickable, ElidedLabel, button, clear, column, label, row
+from designer.ui.widgets import Clickable, ElidedLabel, button, clear, column, label, row, widgets_in
 
 _GLYPHS = {"detect": "vector-square", "classify": "tag-outline"}
 _TASKS = {"detect": "Detection", "classify": "Classification"}
@@ -130,8 +130,7 @@ class Welcome(QWidget):
             self._recent_box.addWidget(made)
 
     def cards(self) -> list[TemplateCard]:
-        widgets = (self._cards.itemAt(i).widget() for i in range(self._cards.count()))
-        return [widget for widget in widgets if isinstance(widget, TemplateCard)]
+        return [widget for widget in widgets_in(self._cards) if isinstance(widget, TemplateCard)]
 
     def _place_cards(self) -> None:
         clear(self._cards)

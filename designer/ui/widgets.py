@@ -94,6 +94,12 @@ def _stack(box: _Box, parts: tuple[QWidget | QLayout | int, ...], margins: tuple
     return box
 
 
+def widgets_in(layout: QLayout) -> list[QWidget]:
+    """The widgets of a layout in order."""
+    items = (layout.itemAt(index) for index in range(layout.count()))
+    return [widget for item in items if item is not None and (widget := item.widget()) is not None]
+
+
 def clear(layout: QLayout) -> None:
     """Take everything out of a layout; its widgets are deleted when the event loop comes round."""
     while (item := layout.takeAt(0)) is not None:

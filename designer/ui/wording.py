@@ -88,7 +88,10 @@ _NAMES |= {"dfl": "DFL", "obj": "Objectness", "iou": "IoU"}
 
 
 def curve(name: str) -> str:
-    """The name of a loss term or metric as papers write it."""
+    """The name of a loss term or metric as papers write it; `head_a.box` is the term of one head of several."""
+    head, dot, term = name.rpartition(".")
+    if dot:
+        return f"{title(head)}: {curve(term)}"
     return _NAMES.get(name.lower(), title(name))
 
 

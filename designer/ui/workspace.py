@@ -36,15 +36,15 @@ class Workspace(QObject):
     """Holds the one open document of a window.
 
     Signals:
-        opened(Document | None): another document is open, or none.
+        opened(): another document is open, or none: see `document`.
         edited(): the document has changed, once after a batch of changes.
         saved(Path): it was written to its file.
         autosave_failed(str): the unsaved state could not be kept; why.
     """
 
-    opened = Signal(object)
+    opened = Signal()
     edited = Signal()
-    saved = Signal(object)
+    saved = Signal(Path)
     autosave_failed = Signal(str)
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class Workspace(QObject):
         self.document, self._recovered_from = document, None
         if document is not None:
             self._unsubscribe = document.subscribe(self._on_change)
-        self.opened.emit(document)
+        self.opened.emit()
 
     # -- state -----------------------------------------------------------------------------------------------------
 
