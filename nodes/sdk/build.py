@@ -8,6 +8,7 @@ same three.
 from __future__ import annotations
 
 import keyword
+import math
 import operator
 import re
 from collections.abc import Iterable, Mapping
@@ -122,9 +123,28 @@ def _derive(
         raise BadInput(
             f"{spec.name} must know the image size. Wire it, through other nodes, to an image input.", of, "stride"
         )
-    strides = tuple(image_size[0] // info.shape[-2] for info in port_infos(inputs, of) if isinstance(info, TensorInfo))
+    strides = tuple(
+        stride_of(*max((info.shape[-2], image_size[0]), (info.shape[-1], image_size[1])))
+        for info in port_infos(inputs, of)
+        if isinstance(info, TensorInfo)
+    )
     port = next(p for p in spec.inputs if p.name == of)
     return strides if port.variadic else strides[0]
+
+
+def stride_of(cells: int, pixels: int) -> int:
+    """Pixels per cell of a map `cells` long over an image `pixels` long.
+
+    Layers that halve round odd sizes up (some down), so 1000 px make 32 cells of 32 px, not of 31.25: a power of two
+    that gives this many cells is taken where there is one.
+    """
+    exact = pixels / cells
+    above = 2 ** math.ceil(math.log2(max(1.0, exact)))
+    if math.ceil(pixels / above) == cells:
+        return above
+    if above > 1 and pixels // (above // 2) == cells:
+        return above // 2
+    return max(1, round(exact))
 
 
 def port_infos(inputs: Mapping[str, Info], port: str) -> list[Info]:

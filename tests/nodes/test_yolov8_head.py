@@ -83,6 +83,19 @@ def test_channels_and_strides_follow_the_wires() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("pixels", [1000, 650, 641, 325, 100, 33])
+def test_strides_are_true_where_the_image_is_no_multiple_of_them(pixels: int) -> None:
+    """Halving rounds up: 1000 px become 125, 63 and 32 cells, of 8, 16 and 32 px all the same."""
+    arriving, cells = {}, pixels
+    for level in range(5):
+        cells = (cells + 1) // 2
+        if level >= 2:
+            arriving[f"levels.{level - 2}"] = TensorInfo((1, 16, cells, cells))
+    with torch.device("meta"):
+        head = library().make("head.yolov8_head", {}, arriving, (pixels, pixels))
+    assert head.strides == STRIDES
+
+
 def test_decode_by_hand() -> None:
     """Two cells of stride 8, centres (4, 4) and (12, 4), reg_max 4, two classes.
 
