@@ -60,6 +60,8 @@ class Compiled:
             self.train_model.train()
         for module in self.frozen:
             module.eval()
+        for head in self.heads:
+            head.module.training = True  # gives raw maps for the loss, frozen or not; its layers keep their mode
 
     def eval(self) -> None:
         self.model.eval()
