@@ -54,6 +54,16 @@ class StructInfo:
 
 
 Info = TensorInfo | StructInfo
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a module was made from; `made_with` on every built module, for the code that the exporter writes."""
+
+    declared: Any
+    kwargs: Mapping[str, Any]
+
+
 ImageSize = tuple[int, int]
 
 
@@ -74,11 +84,14 @@ def make(
     spec = spec_of(declared)
     kwargs = resolve(spec, params, inputs, image_size)
     if isinstance(declared, Composite):
-        return build_graph(declared.expand(list(inputs), kwargs), inputs, image_size, spec.name)
-    try:
-        return declared(**kwargs)
-    except ValueError as error:
-        raise BadInput(str(error), code="param") from error
+        module: nn.Module = build_graph(declared.expand(list(inputs), kwargs), inputs, image_size, spec.name)
+    else:
+        try:
+            module = declared(**kwargs)
+        except ValueError as error:
+            raise BadInput(str(error), code="param") from error
+    module.made_with = Made(declared, kwargs)  # type: ignore[assignment]
+    return module
 
 
 def resolve(

@@ -1,0 +1,175 @@
+"""Export to a PyTorch folder that runs with torch, torchvision and safetensors alone, checked by running it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from designer import __version__
+from designer.engine.compile import Compiled, compile_document
+from designer.export.code import write_model
+from designer.export.errors import ExportError
+from designer.export.sources import collect
+from designer.export.weights import class_names, load_weights, read_weights, sample_image
+from designer.graph.model import GraphData
+
+STANDALONE = Path(__file__).parent / "standalone"
+
+
+@dataclass
+class PytorchReport:
+    """What was written, and how far its outputs are from the document's: 0.0 is bit for bit."""
+
+    path: Path
+    files: list[str]
+    parameters: int
+    max_abs_diff: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "path": str(self.path)}
+
+    def text(self) -> str:
+        same = "equal to the document's bit for bit" if self.max_abs_diff == 0 else f"within {self.max_abs_diff:.2g}"
+        return f"{self.path}: {len(self.files)} files, {self.parameters:,} parameters; outputs {same}, run without Netwright."
+
+
+def export_pytorch(data: GraphData, folder: str | Path, weights: str | Path | None = None) -> PytorchReport:
+    """Writes the folder.
+
+    Args:
+        data: the document.
+        folder: where to; a folder that holds anything but an earlier export is refused.
+        weights: run folder, checkpoint or safetensors file; freshly initialised weights by default.
+
+    Raises:
+        GraphError: when the document cannot run.
+        ExportError: when the folder cannot be written, or what was written does not agree. Nothing is left then.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / "model.py").is_file() and any(folder.iterdir() if folder.is_dir() else [1]):
+        raise ExportError(f"{folder} holds other things already. Choose an empty or new folder.")
+    compiled = compile_document(data)
+    loaded = read_weights(Path(weights)) if weights else None
+    if loaded is not None:
+        load_weights(compiled.model, loaded, weights)
+    compiled.eval()
+    sample = sample_image(compiled.input_shape)
+    count = getattr(compiled.heads[0].module, "num_classes", 0) if compiled.heads else 0
+    text, needed = write_model(compiled, data.name, class_names(data, loaded, count), sample)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".netwright-", dir=folder.parent) as place:
+            made = Path(place) / "export"
+            _write(made, text, needed, compiled, data)
+            difference = _verify(made, compiled, sample)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(made, folder)
+    except OSError as error:
+        raise ExportError(f"{folder}: the folder cannot be written: {error.strerror}. Choose another place.") from None
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    return PytorchReport(folder, files, sum(p.numel() for p in compiled.model.parameters()), difference)
+
+
+def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Compiled, data: GraphData) -> None:
+    (folder / "layers").mkdir(parents=True)
+    (folder / "model.py").write_text(text, encoding="utf-8")
+    (folder / "layers" / "__init__.py").write_text(
+        '"""The components that the model is made of."""\n', encoding="utf-8"
+    )
+    for name, source in collect(needed).items():
+        path = folder / "layers" / name
+        for parent in reversed(path.relative_to(folder / "layers").parents[:-1]):
+            package = folder / "layers" / parent
+            package.mkdir(exist_ok=True)
+            (package / "__init__.py").touch()
+        path.write_text(source, encoding="utf-8")
+    state = {k: v.contiguous().clone() for k, v in compiled.model.state_dict().items()}
+    save_file(state, folder / "weights.safetensors")
+    task = compiled.heads[0].task if compiled.heads else ""
+    if task:
+        shutil.copy(STANDALONE / f"predict_{task}.py", folder / "predict.py")
+    (folder / "requirements.txt").write_text("torch>=2.11\ntorchvision>=0.26\nsafetensors\npillow\n", encoding="utf-8")
+    (folder / "README.md").write_text(_readme(data.name, task), encoding="utf-8")
+
+
+def _readme(name: str, task: str) -> str:
+    use = "python predict.py IMAGE [IMAGE ...]\n" if task else "python model.py\n"
+    training = (
+        "\nIn training mode the model returns the raw outputs of its heads; `model.head.loss(raw, targets)`, with the "
+        "head's own name for `head`, gives the losses.\n"
+        if task
+        else ""
+    )
+    return f"""# {name}
+
+Exported by Netwright {__version__}. Runs without it:
+
+    pip install -r requirements.txt
+    {use}
+`model.py` is the network, `layers/` the components it uses, `weights.safetensors` its weights. Images go in as RGB,
+values 0 to 1, shape [batch, 3, height, width]; `IMAGE_SIZE` in `model.py` is the size it was designed for.
+{training}"""
+
+
+# Runs in the exported folder. Importing our packages is made impossible, as on a machine without Netwright.
+_CHECK = """
+import json, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("nodes", "designer", "jaxtyping"):
+            raise ImportError(name + " must not be needed")
+sys.meta_path.insert(0, Absent())
+sys.path.insert(0, ".")
+import torch
+torch.set_num_threads(int(sys.argv[2]))
+from model import load
+case = torch.load(sys.argv[1], weights_only=True)
+with torch.no_grad():
+    out = load()(case["input"])
+def flat(x):
+    return [x] if isinstance(x, torch.Tensor) else [t for v in x for t in flat(v)]
+pairs = list(zip(flat(out), case["output"], strict=True))
+same = all(torch.equal(a, b) for a, b in pairs)
+print(json.dumps(0.0 if same else max(float((a.double() - b.double()).abs().max()) for a, b in pairs)))
+"""
+
+
+def _verify(folder: Path, compiled: Compiled, sample: torch.Tensor) -> float:
+    """Runs the written folder in a process of its own and compares: largest absolute difference, 0.0 when equal."""
+    with torch.no_grad():
+        expected = flat_tensors(compiled.model(sample))
+    with tempfile.TemporaryDirectory() as place:
+        case = Path(place) / "case.pt"
+        torch.save({"input": sample, "output": expected}, case)
+        command = [sys.executable, "-I", "-c", _CHECK, str(case), str(torch.get_num_threads())]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    for cached in folder.rglob("__pycache__"):
+        shutil.rmtree(cached, ignore_errors=True)
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no reason given"
+        raise ExportError(
+            f"The written code does not run by itself: {reason}. Nothing was exported; please report this."
+        )
+    difference = float(json.loads(done.stdout.strip().splitlines()[-1]))
+    if difference > 1e-4:
+        raise ExportError(
+            f"The written code gives other outputs (difference {difference:.2g}). Nothing was exported; please report this."
+        )
+    return difference
+
+
+def flat_tensors(value: Any) -> list[torch.Tensor]:
+    """The tensors of a nested output, in order."""
+    return [value] if isinstance(value, torch.Tensor) else [t for v in value for t in flat_tensors(v)]

@@ -1,0 +1,28 @@
+"""Classifies images: python predict.py IMAGE [IMAGE ...]."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from model import CLASS_NAMES, IMAGE_SIZE, load
+from PIL import Image
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
+
+FIT = v2.Compose([v2.Resize(max(IMAGE_SIZE), antialias=True), v2.CenterCrop(list(IMAGE_SIZE))])
+
+
+def main() -> None:
+    model = load()
+    for name in sys.argv[1:]:
+        image = functional.pil_to_tensor(Image.open(name).convert("RGB"))
+        with torch.no_grad():
+            likely = model(FIT(image)[None].float() / 255)[0]
+        best = likely.topk(min(5, len(CLASS_NAMES)))
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        print(f"{name}: " + ", ".join(f"{CLASS_NAMES[k]} {p:.3f}" for k, p in pairs))
+
+
+if __name__ == "__main__":
+    main()

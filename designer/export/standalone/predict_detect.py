@@ -1,0 +1,60 @@
+"""Finds objects in images: python predict.py IMAGE [IMAGE ...]. Drawn copies are saved beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from model import CLASS_NAMES, IMAGE_SIZE, load
+from PIL import Image
+from torch import Tensor
+from torchvision.io import write_png
+from torchvision.transforms.v2 import functional
+from torchvision.utils import draw_bounding_boxes
+
+THRESHOLD = 0.25  # lowest score shown
+
+
+def letterbox(image: Tensor) -> tuple[Tensor, float, int, int]:
+    """Fits uint8 [3, H, W] into IMAGE_SIZE with grey bars; returns it with its scale and the left and top bars."""
+    height, width = image.shape[-2:]
+    scale = min(IMAGE_SIZE[0] / height, IMAGE_SIZE[1] / width)
+    new = (max(1, round(height * scale)), max(1, round(width * scale)))
+    left, top = (IMAGE_SIZE[1] - new[1]) // 2, (IMAGE_SIZE[0] - new[0]) // 2
+    if new != (height, width):
+        image = functional.resize(image, list(new), antialias=True)
+    bars = [left, top, IMAGE_SIZE[1] - new[1] - left, IMAGE_SIZE[0] - new[0] - top]
+    return functional.pad(image, bars, fill=[114.0]), scale, left, top
+
+
+def find(model: torch.nn.Module, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes [N, 4] in pixels of the image, scores [N] and class indices [N]."""
+    fitted, scale, left, top = letterbox(image)
+    with torch.no_grad():
+        output = model(fitted[None].float() / 255)
+    if len(output) == 3:  # boxes, scores, labels after NMS
+        boxes, scores, labels = (t[0] for t in output)
+    else:  # boxes and a score per class: keep the best class of each box
+        boxes, scores = output[0][0], output[1][0]
+        scores, labels = scores.max(-1)
+    keep = (scores >= THRESHOLD) & (labels >= 0)
+    boxes = (boxes[keep] - boxes.new_tensor([left, top, left, top])) / scale
+    return boxes, scores[keep], labels[keep]
+
+
+def main() -> None:
+    model = load()
+    for name in sys.argv[1:]:
+        path = Path(name)
+        image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
+        boxes, scores, labels = find(model, image)
+        captions = [f"{CLASS_NAMES[k]} {s:.2f}" for k, s in zip(labels.tolist(), scores.tolist(), strict=True)]
+        drawn = draw_bounding_boxes(image, boxes, captions) if captions else image
+        target = path.with_name(f"{path.stem}-found.png")
+        write_png(drawn, str(target))
+        print(f"{path}: {', '.join(captions) or 'nothing'} -> {target}")
+
+
+if __name__ == "__main__":
+    main()
