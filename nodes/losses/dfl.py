@@ -33,5 +33,5 @@ def distribution_focal_loss(logits: Tensor, target: Tensor) -> Tensor:
 def expected_distance(logits: Tensor) -> Tensor:
     """Mean of the distribution, in bins: [..., R] logits -> [...] in float32."""
     bins = torch.arange(logits.shape[-1], dtype=torch.float32, device=logits.device)
-    # A weighted sum, not a matmul: autocast would run that in half precision and lose a third of a pixel.
+    # A weighted sum, not a matmul: autocast would run that in half precision.
     return (logits.float().softmax(-1) * bins).sum(-1)

@@ -82,7 +82,7 @@ class NMS(nn.Module):
         """[B, P, P] float 1 where the row's candidate, if kept, drops the column's, which comes later."""
         x1, y1, x2, y2 = boxes.transpose(1, 2).contiguous().unbind(1)  # side by side: half the time of strided ones
         area = (x2 - x1) * (y2 - y1)
-        # In place: these are the largest tensors here, and new memory for each step took half of the time.
+        # In place, as these are the largest tensors here.
         inter = torch.minimum(x2[:, :, None], x2[:, None]).sub_(torch.maximum(x1[:, :, None], x1[:, None]))
         height = torch.minimum(y2[:, :, None], y2[:, None]).sub_(torch.maximum(y1[:, :, None], y1[:, None]))
         inter.clamp_(min=0).mul_(height.clamp_(min=0))
