@@ -64,6 +64,13 @@ class Series:
         self.mean.append(self._total / self._weight if self._weight else y)
 
 
+class WholeAxis(pg.AxisItem):
+    """An axis of steps or epochs: no ticks between whole numbers."""
+
+    def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
+        return [level for level in super().tickSpacing(low, high, size) if level[0] >= 1] or [(1, 0)]
+
+
 class Legend(QWidget):
     """A coloured dot, a name and the last value of each curve; the values give way when there is no room."""
 
@@ -109,7 +116,7 @@ class Plot(QFrame):
         self.series: dict[str, Series] = {}
         self._smooth = smooth
         self._lines: dict[str, tuple[pg.PlotDataItem, pg.PlotDataItem | None]] = {}
-        self._view = pg.PlotWidget()
+        self._view = pg.PlotWidget(axisItems={"bottom": WholeAxis("bottom")})
         self._view.setMinimumSize(160, 90)
         self._view.setAccessibleName(f"{title} by {x_name}")
         self._item = self._view.getPlotItem()
@@ -133,6 +140,10 @@ class Plot(QFrame):
         if name not in self.series:
             self.series[name] = Series(smooth=self._smooth)
         self.series[name].add(x, y)
+
+    def fix_range(self, low: float, high: float) -> None:
+        """Show these values whatever the curves do."""
+        self._item.setYRange(low, high, padding=0.04)
 
     def cut(self, x: float) -> None:
         for series in self.series.values():
@@ -200,6 +211,7 @@ class Curves(QWidget):
         super().__init__()
         self.loss = Plot("Loss", "step", smooth=True)
         self.metrics = Plot("Metrics", "epoch", smooth=False)
+        self.metrics.fix_range(0, 1)
         box = row(self.loss, self.metrics, gap=0)
         box.setStretch(0, 1)
         box.setStretch(1, 1)

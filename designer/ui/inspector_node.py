@@ -126,9 +126,9 @@ class NodePage(QWidget):
             self._problems.addWidget(_problem_card(problem, self.fix_chosen.emit))
         clear(self._shapes)
         for name, tensor in (inputs or {}).items():
-            self._shapes.addLayout(_shape_row("arrow-right-thin", name, tensor))
+            self._add_shapes(name, tensor, out=False)
         for name, tensor in ((result or {}).get("outputs") or {}).items():
-            self._shapes.addLayout(_shape_row("arrow-left-thin", name, tensor, out=True))
+            self._add_shapes(name, tensor, out=True)
         if self._shapes.count() == 0:
             self._shapes.addWidget(label("Known once its inputs are wired.", "faint"))
         if self.params is not None:
@@ -137,6 +137,13 @@ class NodePage(QWidget):
         self._tiles["params"].set_text(wording.count(known.get("params")))
         self._tiles["macs"].set_text(wording.count(known.get("macs")))
         self._tiles["activation_bytes"].set_text(wording.memory(known.get("activation_bytes")))
+
+    def _add_shapes(self, port: str, tensor: Mapping[str, Any] | None, *, out: bool) -> None:
+        """A row for a tensor, or one for each field of a structured value."""
+        fields = (tensor or {}).get("fields")
+        rows = {port: wording.tensor(tensor)} if not fields else {n: wording.shape(s) for n, s in fields.items()}
+        for name, text in rows.items():
+            self._shapes.addLayout(_shape_row(name, text, out=out))
 
     def _on_param(self, name: str, value: Any) -> None:
         self._document.set_param(self._node_id, name, value)
@@ -171,17 +178,17 @@ class _NoteEdit(QPlainTextEdit):
         self.left.emit()
 
 
-def _shape_row(glyph: str, name: str, tensor: Mapping[str, Any] | None, *, out: bool = False) -> QHBoxLayout:
+def _shape_row(name: str, text: str, *, out: bool) -> QHBoxLayout:
     sign = QLabel()
-    sign.setPixmap(glyphs.icon(glyph, "accent" if out else "text_faint").pixmap(QSize(14, 14)))
+    glyph, color = ("arrow-left-thin", "accent") if out else ("arrow-right-thin", "text_faint")
+    sign.setPixmap(glyphs.icon(glyph, color).pixmap(QSize(14, 14)))
     sign.setToolTip("Output" if out else "Input")
     port = ElidedLabel(name, "muted")
     port.set_fixed_width(72)
-    text = ElidedLabel(wording.tensor(tensor))
-    text.setFont(theme.mono_font())
-    text.setAccessibleName(f"{'Output' if out else 'Input'} {name}: {wording.tensor(tensor)}")
-    text.setObjectName(f"shape_{'out' if out else 'in'}_{name}")
-    made = row(sign, port, text, gap=6)
+    shape = ElidedLabel(text)
+    shape.setFont(theme.mono_font())
+    shape.setObjectName(f"shape_{'out' if out else 'in'}_{name}")
+    made = row(sign, port, shape, gap=6)
     made.setStretch(2, 1)
     return made
 

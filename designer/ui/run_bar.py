@@ -123,12 +123,14 @@ def _state_line(state: str, last: Mapping[str, Mapping[str, Any]]) -> str:
         text += f" · epoch {min(int(step['epoch']) + 1, int(start['epochs']))} of {start['epochs']}"
     if state == "running" and start and not step:
         text = "Loading data…"
-    best = last.get("metrics", {}).get("values", {})
-    shown = next((f"{_METRICS[k]} {best[k]:.3f}" for k in _METRICS if isinstance(best.get(k), (int, float))), "")
-    return f"{text} · {shown}" if shown and state != "starting" else text
+    return text + best_metric(last, " · ") if state != "starting" else text
 
 
-_METRICS = {"map50": "mAP50", "top1": "top-1"}
+def best_metric(last: Mapping[str, Mapping[str, Any]], before: str = ": ") -> str:
+    """The newest evaluation's main figure, such as `: mAP50 0.713`; empty when there was none."""
+    values = last.get("metrics", {}).get("values", {})
+    found = next((name for name in ("map50", "top1") if isinstance(values.get(name), (int, float))), None)
+    return f"{before}{wording.curve(found)} {values[found]:.3f}" if found else ""
 
 
 def _facts_line(last: Mapping[str, Mapping[str, Any]]) -> str:

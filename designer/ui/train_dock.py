@@ -15,7 +15,7 @@ from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.train import control
 from designer.train.run import RunFolder, is_alive, start_training
-from designer.ui.run_bar import RunBar, run_title
+from designer.ui.run_bar import RunBar, best_metric, run_title
 from designer.ui.run_watch import RunWatch, runs_in
 from designer.ui.train_form import TrainForm
 from designer.ui.widgets import column, row
@@ -188,7 +188,9 @@ class TrainDock(QWidget):
             )
             why = self._log_end() or "it was killed or ran out of memory"
             return f"The trainer of {name} ended unexpectedly: {why}. {todo}"
-        return f"{name} is finished." if state == "finished" else f"{name} was stopped; its last state is saved."
+        if state == "stopped":
+            return f"{name} was stopped; its last state is saved."
+        return f"Training of {name} is finished{best_metric(self.watch.last)}."
 
     def _log_end(self) -> str:
         """The last line that the trainer printed, which names the error if there was one."""

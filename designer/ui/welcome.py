@@ -27,14 +27,14 @@ class TemplateCard(Clickable):
         self.setObjectName("template_card")
         self.template = template
         self.setAccessibleName(f"New from template {template.title}")
-        self.setFixedSize(232, 128)
+        self.setFixedSize(256, 124)
         sign = QLabel()
         sign.setPixmap(glyphs.icon(_GLYPHS.get(template.task, "graph-outline"), "accent").pixmap(QSize(22, 22)))
         head = row(sign, label(_TASKS.get(template.task, template.task.title()), "faint"), 1)
         summary = label(template.summary, "muted", wrap=True)
         summary.setAlignment(Qt.AlignmentFlag.AlignTop)
         summary.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.setLayout(column(head, label(template.title, "title"), summary, margins=(16, 12, 16, 12), gap=4))
+        self.setLayout(column(head, ElidedLabel(template.title, "title"), summary, margins=(16, 12, 16, 12), gap=4))
 
     def on_click(self) -> None:
         self.chosen.emit(self.template.name)
@@ -90,7 +90,7 @@ class Welcome(QWidget):
         )
         self._page = QWidget()
         self._page.setProperty("look", "page")
-        self._page.setMaximumWidth(784)
+        self._page.setMaximumWidth(856)
         self._page.setLayout(
             column(
                 label("Netwright", "hero"),
@@ -141,7 +141,7 @@ class Welcome(QWidget):
             self._cards.addWidget(card, index // columns, index % columns)
 
     def _columns(self) -> int:
-        return max(1, min(3, (self.width() - 64) // 244))
+        return max(1, min(3, (self.width() - 64) // 268))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -227,7 +227,7 @@ class Tile(QFrame):
         self.setProperty("look", "card")
         self.setToolTip(tip)
         self.figure = ElidedLabel("–", "value")
-        self.setLayout(column(self.figure, ElidedLabel(name, "faint"), margins=(10, 6, 6, 6), gap=0))
+        self.setLayout(column(self.figure, ElidedLabel(name, "faint"), margins=(8, 6, 4, 6), gap=0))
 
     def set_text(self, text: str) -> None:
         self.figure.set_full_text(text)

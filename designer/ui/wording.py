@@ -46,12 +46,8 @@ def shape(sizes: Iterable[int]) -> str:
 
 
 def tensor(result: Mapping[str, Any] | None) -> str:
-    """One output of a propagation result in a line; a structured one lists its fields."""
-    if not result:
-        return "–"
-    if "fields" in result:
-        return ", ".join(f"{name} {shape(sizes)}" for name, sizes in result["fields"].items())
-    return shape(result.get("shape", ()))
+    """The shape of one output of a propagation result; a dash while it is not known."""
+    return shape(result.get("shape", ())) if result else "–"
 
 
 def seconds(value: float | None) -> str:
@@ -66,9 +62,12 @@ def seconds(value: float | None) -> str:
     return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
+_SHORT = {"iou": "IoU", "dfl": "DFL", "cls": "class", "nms": "NMS", "ema": "EMA", "num": "number of"}
+
+
 def title(name: str) -> str:
-    """`weight_decay` -> `Weight decay`; an abbreviation such as `IoU` keeps its letters."""
-    words = name.replace("_", " ").strip()
+    """`weight_decay` -> `Weight decay`, `iou_threshold` -> `IoU threshold`."""
+    words = " ".join(_SHORT.get(word, word) for word in name.split("_") if word)
     return words[:1].upper() + words[1:]
 
 
