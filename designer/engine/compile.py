@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
 from torch import fx, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
 
-from designer.engine.propagate import NodeResult, propagate
+from designer.engine.design import reached
+from designer.engine.propagate import Cache, NodeResult, propagate
 from designer.graph.errors import GraphError
-from designer.graph.model import GraphData
+from designer.graph.model import GraphData, Node, Wire
 from designer.graph.view import bypass, topological
-from nodes.sdk.build import Info, join, safe_name
+from nodes.sdk.build import TensorInfo, join, safe_name
 from nodes.sdk.builder import Ref, Subgraph, SubNode
 from nodes.sdk.discover import Registry, library
+
+
+class Network(fx.GraphModule):
+    """A GraphModule whose frozen nodes stay frozen: training mode does not reach their norms and dropouts."""
+
+    def train(self, mode: bool = True) -> Network:
+        super().train(mode)
+        for name in self.meta.get("frozen", ()):  # `meta` survives deepcopy
+            hold_still(self.get_submodule(name))
+        return self
+
+
+def hold_still(module: nn.Module) -> None:
+    """Eval mode for whatever changes or varies in training. A head's own mode is left: it decides what it returns."""
+    for part in module.modules():
+        if isinstance(part, (_NormBase, _DropoutNd)):
+            part.eval()
 
 
 @dataclass(frozen=True)
@@ -28,159 +50,187 @@ class Head:
 
 @dataclass
 class Compiled:
-    """A document as torch modules.
+    """A document as torch modules. Both models share their submodules, so they are in training or eval mode together.
 
     Attributes:
-        model: the whole graph, for evaluation and export. Takes images [B, C, H, W], RGB 0 to 1.
-        train_model: shares the same submodules, ends at the heads and returns a tuple with each head's raw output;
-            None when there is no head.
+        model: the graph that is evaluated and exported, in eval mode. Takes images [B, C, H, W], RGB 0 to 1, and
+            returns the outputs, a tuple when there are several.
+        train_model: ends at the heads and returns a tuple with each head's raw output; None when there is no head.
         heads: in document order.
         outputs: names of what `model` returns, `node` or `node.port`.
-        inputs: names of what `model` takes.
-        image_size: height and width in pixels.
-        input_shape: of one image with batch 1.
+        inputs: names of what both models take.
+        input_shapes: of each input with batch 1.
         node_of: submodule name to node id.
-        frozen: submodules that do not learn.
     """
 
-    model: fx.GraphModule
-    train_model: fx.GraphModule | None
+    model: Network
+    train_model: Network | None
     heads: list[Head]
     outputs: list[str]
     inputs: list[str]
-    image_size: tuple[int, int]
-    input_shape: tuple[int, ...]
+    input_shapes: list[tuple[int, ...]]
     node_of: dict[str, str]
-    frozen: list[nn.Module] = field(default_factory=list)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of the first input."""
+        return self.input_shapes[0]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the first input in pixels."""
+        return self.input_shape[-2], self.input_shape[-1]
 
     def train(self) -> None:
-        """Training mode for everything that learns; frozen nodes stay in eval mode, so that their norms hold still."""
+        """Training mode for everything that is not frozen."""
         self.model.train()
-        if self.train_model is not None:
-            self.train_model.train()
-        for module in self.frozen:
-            module.eval()
-        for head in self.heads:
-            head.module.training = True  # gives raw maps for the loss, frozen or not; its layers keep their mode
 
     def eval(self) -> None:
         self.model.eval()
-        if self.train_model is not None:
-            self.train_model.eval()
 
 
-def compile_document(data: GraphData, registry: Registry | None = None) -> Compiled:
-    """Builds a document on the current default device.
+def compile_document(data: GraphData, registry: Registry | None = None, cache: Cache | None = None) -> Compiled:
+    """Builds a document on the current default device, with weights drawn from torch's current random state.
+
+    Disabled nodes are bypassed. Branches that lead to no head are left out where there are heads.
+
+    Args:
+        data: the document.
+        registry: the components; the library by default.
+        cache: of earlier propagations; saves time only.
 
     Raises:
         GraphError: when the document cannot run; its `problems` say why.
     """
     registry = registry or library()
-    found = propagate(data, registry)
+    found = propagate(data, registry, cache)
     if found.errors:
         more = f" (and {len(found.errors) - 1} more)" if len(found.errors) > 1 else ""
         raise GraphError(f"{data.name} cannot run: {found.errors[0].message}{more}", found.errors)
-    live = bypass(data, registry.catalogue)
-    if not live.nodes:
-        raise GraphError(f"{data.name} is empty. Add an image input and some components.")
-    names = module_names(live)
-    inputs = [n.id for n in live.nodes if registry.spec(n.component).role == "input"]
-    modules: dict[str, nn.Module] = {}
-    subnodes: dict[str, SubNode] = {}
-    for node_id in topological(live):
-        if node_id in inputs:
-            continue
-        node, arriving = live.node(node_id), _arriving(live, node_id, found.nodes)
-        assert node is not None
-        declared = registry[node.component]
-        modules[names[node_id]] = registry.make(node.component, node.params, arriving, _size(found.nodes, inputs))
-        if node.frozen:
-            modules[names[node_id]].requires_grad_(False)
-        wired = {w.target_port: _ref(w.source, w.source_port, names, inputs) for w in live.wires if w.target == node_id}
-        subnodes[node_id] = SubNode(names[node_id], declared, node.params, wired)
-    heads = [
-        Head(n.id, names[n.id], modules[names[n.id]], registry.spec(n.component).task)
-        for n in live.nodes
-        if registry.spec(n.component).role == "head"
-    ]
-    ends = _outputs(live, registry, [h.node_id for h in heads], inputs)
-    graph = _subgraph(list(subnodes.values()), [names[i] for i in inputs], {
-        label: _ref(node, port, names, inputs) for label, (node, port) in _labels(ends, names).items()
-    })  # fmt: skip
-    class_name = "".join(w.capitalize() for w in safe_name(data.name, ()).split("_")) or "Model"
-    model = join(graph, modules, class_name)
-    train_model = None
-    if heads:
-        needed = _ancestors(live, [h.node_id for h in heads])
-        part = [s for node_id, s in subnodes.items() if node_id in needed]
-        raw = _subgraph(part, [names[i] for i in inputs], {h.name: Ref(h.name, "out") for h in heads})
-        train_model = join(raw, {s.name: modules[s.name] for s in part}, class_name + "Training", always_tuple=True)
-    first = next(iter(found.nodes[inputs[0]].outputs.values()))
-    shape = first.shape  # type: ignore[union-attr]
-    return Compiled(
-        model=model,
-        train_model=train_model,
-        heads=heads,
-        outputs=list(graph.outputs),
-        inputs=list(graph.inputs),
-        image_size=(shape[-2], shape[-1]),
-        input_shape=shape,
-        node_of={name: node_id for node_id, name in names.items()},
-        frozen=[modules[names[n.id]] for n in live.nodes if n.frozen and n.id not in inputs],
-    )
+    return _Compiler(data, registry, found.nodes).compiled()
 
 
 def module_names(data: GraphData) -> dict[str, str]:
     """Submodule name of each node: its title in lower case as an identifier, unique."""
     names: dict[str, str] = {}
     for node in data.nodes:
-        names[node.id] = safe_name((node.title or node.id).lower(), names.values())
+        # Python reads identifiers in their NFKC form, so that is the form to store them in.
+        title = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", node.title or node.id).lower())
+        names[node.id] = safe_name(title, {*names.values(), *_TAKEN})
     return names
 
 
-def _size(results: Mapping[str, NodeResult], inputs: list[str]) -> tuple[int, int] | None:
-    if not inputs:
-        return None
-    info = next(iter(results[inputs[0]].outputs.values()))
-    return (info.shape[-2], info.shape[-1])  # type: ignore[union-attr]
+_TAKEN = frozenset(vars(nn.Module())) | {"meta", "made_with"}
+"""Attributes of every module and GraphModule, which no submodule may be called."""
 
 
-def _arriving(data: GraphData, node_id: str, results: Mapping[str, NodeResult]) -> dict[str, Info]:
-    return {port: results[w.source].outputs[w.source_port] for port, w in data.inputs_of(node_id).items()}
+class _Compiler:
+    def __init__(self, data: GraphData, registry: Registry, results: Mapping[str, NodeResult]) -> None:
+        self.data, self.live = data, bypass(data, registry.catalogue)
+        self.registry, self.results = registry, results
+        self.names = module_names(data)
+        self.nodes = {n.id: n for n in self.live.nodes}
+        self.into: dict[str, list[Wire]] = {n: [] for n in self.nodes}
+        for wire in self.live.wires:
+            self.into[wire.target].append(wire)
+        self.inputs = [n for n in self.nodes if self._role(n) == "input"]
 
+    def _role(self, node_id: str) -> str:
+        return self.registry.spec(self.nodes[node_id].component).role
 
-def _ref(node: str, port: str, names: Mapping[str, str], inputs: list[str]) -> Ref:
-    return Ref("", names[node]) if node in inputs else Ref(names[node], port)
+    def compiled(self) -> Compiled:
+        heads = [n for n in self.nodes if self._role(n) == "head"]
+        ends = self._ends(heads)
+        used = self._upstream(node for node, _ in ends)
+        order = [n for n in topological(self.live) if n in used]
+        inputs = [n for n in self.inputs if n in used]
+        layers = [n for n in order if n not in inputs]
+        modules = {n: self._module(n) for n in layers}
+        title = "".join(word[:1].upper() + word[1:] for word in safe_name(self.data.name, ()).split("_"))
+        outputs = {label: self._ref(node, port) for label, (node, port) in self._labels(ends).items()}
+        model = self._network(layers, modules, inputs, outputs, title)
+        train_model = None
+        if heads:
+            before = self._upstream(heads)
+            raw = {self.names[h]: Ref(self.names[h], "out") for h in heads}
+            part = [n for n in layers if n in before]
+            train_model = self._network(part, modules, inputs, raw, f"{title}Training", always_tuple=True)
+        model.eval()
+        shapes = [cast(TensorInfo, next(iter(self.results[n].outputs.values()))).shape for n in inputs]
+        return Compiled(
+            model=model,
+            train_model=train_model,
+            heads=[Head(h, self.names[h], modules[h], self._task(h)) for h in heads],
+            outputs=list(outputs),
+            inputs=[self.names[n] for n in inputs],
+            input_shapes=shapes,
+            node_of={self.names[n]: n for n in layers},
+        )
 
+    def _task(self, node_id: str) -> str:
+        return self.registry.spec(self.nodes[node_id].component).task
 
-def _subgraph(nodes: list[SubNode], inputs: list[str], outputs: dict[str, Ref]) -> Subgraph:
-    return Subgraph(inputs=inputs, nodes=nodes, outputs=outputs)
+    def _ends(self, heads: list[str]) -> list[tuple[str, str]]:
+        """What the model returns: the outputs of nodes that feed no other; with heads, of those from a head on."""
+        feeding = {w.source for w in self.live.wires}
+        ends = [n for n in self.nodes if n not in feeding and n not in self.inputs]
+        if heads:
+            following: dict[str, set[str]] = {}
+            for wire in self.live.wires:
+                following.setdefault(wire.source, set()).add(wire.target)
+            after = reached(heads, following)
+            ends = [n for n in ends if n in after]
+        found = [(n, port.name) for n in ends for port in self.registry.spec(self.nodes[n].component).outputs]
+        if not found:
+            raise GraphError(f"{self.data.name} has no layers. Add a component and wire it to an image input.")
+        return found
 
+    def _upstream(self, nodes: Iterable[str]) -> set[str]:
+        return reached(nodes, {n: {w.source for w in wires} for n, wires in self.into.items()})
 
-def _ancestors(data: GraphData, ends: list[str]) -> set[str]:
-    seen, stack = set(ends), list(ends)
-    while stack:
-        node = stack.pop()
-        for wire in data.wires:
-            if wire.target == node and wire.source not in seen:
-                seen.add(wire.source)
-                stack.append(wire.source)
-    return seen
+    def _labels(self, ends: list[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+        count: dict[str, int] = {}
+        for node, _ in ends:
+            count[node] = count.get(node, 0) + 1
+        return {f"{self.names[n]}.{port}" if count[n] > 1 else self.names[n]: (n, port) for n, port in ends}
 
+    def _module(self, node_id: str) -> nn.Module:
+        node: Node = self.nodes[node_id]
+        arriving = {w.target_port: self.results[w.source].outputs[w.source_port] for w in self.into[node_id]}
+        module = self.registry.make(node.component, node.params, arriving, self._image_size())
+        if node.frozen:
+            module.requires_grad_(False)
+        return module
 
-def _outputs(data: GraphData, registry: Registry, heads: list[str], inputs: list[str]) -> list[tuple[str, str]]:
-    """What the model returns: unwired outputs of nodes nothing follows; with heads, only heads and what comes after."""
-    wired = {w.source for w in data.wires}
-    ends = [n for n in data.nodes if n.id not in wired and n.id not in inputs]
-    if heads:
-        after = [n for n in ends if n.id in heads or _ancestors(data, [n.id]) & set(heads)]
-        ends = after or ends
-    found = [(n.id, port.name) for n in ends for port in registry.spec(n.component).outputs]
-    if not found:
-        raise GraphError(f"{data.name} has no output: wire at least one component to the image input.")
-    return found
+    def _image_size(self) -> tuple[int, int] | None:
+        """Of the first image input, as in propagation."""
+        if not self.inputs:
+            return None
+        info = cast(TensorInfo, next(iter(self.results[self.inputs[0]].outputs.values())))
+        return info.shape[-2], info.shape[-1]
 
+    def _ref(self, node_id: str, port: str) -> Ref:
+        return Ref("", self.names[node_id]) if node_id in self.inputs else Ref(self.names[node_id], port)
 
-def _labels(ends: list[tuple[str, str]], names: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    several = len({node for node, _ in ends}) < len(ends)
-    return {f"{names[node]}.{port}" if several else names[node]: (node, port) for node, port in ends}
+    def _network(
+        self,
+        layers: list[str],
+        modules: Mapping[str, nn.Module],
+        inputs: list[str],
+        outputs: dict[str, Ref],
+        class_name: str,
+        always_tuple: bool = False,
+    ) -> Network:
+        subnodes = []
+        for node_id in layers:
+            node, name = self.nodes[node_id], self.names[node_id]
+            wired = {w.target_port: self._ref(w.source, w.source_port) for w in self.into[node_id]}
+            subnodes.append(SubNode(name, self._declared(node), node.params, wired))
+        graph = Subgraph([self.names[n] for n in inputs], subnodes, outputs)
+        joined = join(graph, {self.names[n]: modules[n] for n in layers}, class_name, always_tuple)
+        network = Network(joined, joined.graph, class_name)
+        network.meta["frozen"] = [self.names[n] for n in layers if self.nodes[n].frozen]
+        return network
+
+    def _declared(self, node: Node) -> Any:
+        return self.registry[node.component]

@@ -1,44 +1,41 @@
-"""Shapes as you draw: every node is built and run on the meta device, and only what an edit touched is run again."""
+"""Shapes as you draw: every node is run on the meta device in order, and only what an edit touched is run again."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
-from designer.engine.analysis import Cost, run
-from designer.engine.checks import check_pyramid, explain, explain_torch
+from designer.engine.checks import explain
 from designer.engine.design import design_problems
-from designer.graph.model import GraphData, Node
+from designer.engine.evaluate import Cache, Cancelled, Evaluator, Outcome
+from designer.engine.fixes import Case, image_sides
+from designer.graph.model import GraphData, Node, Wire
 from designer.graph.problems import Problem
 from designer.graph.validate import validate
 from designer.graph.view import bypass, topological
-from nodes.sdk.build import Info, TensorInfo, bind_dims, resolve, shape_text
+from nodes.sdk.build import ImageSize, Info, TensorInfo
 from nodes.sdk.discover import Registry, library
-from nodes.sdk.errors import BadInput, ComponentError
-from nodes.sdk.spec import ComponentSpec
+
+__all__ = ["Cache", "Cancelled", "NodeResult", "Propagation", "propagate"]
 
 
-class Cancelled(Exception):
-    """A newer request made this one useless."""
-
-
-@dataclass
+@dataclass(frozen=True)
 class NodeResult:
-    """What is known of one node. `status` is `ok`, `error`, or `waiting` when an error upstream keeps it from running."""
+    """What is known of one node.
+
+    `status` is `ok`, `error`, or `waiting` when something upstream keeps it from running. `trainable` is 0 for a frozen
+    node. `derived` are the parameters that the shapes decided. `ms` is what it took when it was last run.
+    """
 
     status: str
-    outputs: dict[str, Info] = field(default_factory=dict)
+    outputs: Mapping[str, Info] = field(default_factory=dict)
     params: int = 0
     trainable: int = 0
     macs: int = 0
     activation_bytes: int = 0
-    derived: dict[str, Any] = field(default_factory=dict)
+    derived: Mapping[str, Any] = field(default_factory=dict)
     ms: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -46,17 +43,27 @@ class NodeResult:
         return {**plain, "outputs": {name: info.to_json() for name, info in self.outputs.items()}}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Propagation:
-    """Results of all nodes, all problems, totals over the nodes that run, and how many nodes had to be run."""
+    """The answer about a document.
+
+    Attributes:
+        nodes: a result for every node, by id.
+        problems: all of them: structure, shapes, then the design as a whole.
+        ran: how many components had to be run, parts of composites included; 0 when nothing that matters changed.
+        image_size: height and width of the image input in pixels, if there is one.
+        ms: time taken.
+    """
 
     nodes: dict[str, NodeResult]
     problems: list[Problem]
     ran: int
+    image_size: ImageSize | None
     ms: float
 
     @property
     def totals(self) -> dict[str, int]:
+        """Sums over the nodes that run; see `analysis.Cost` for what is counted."""
         done = [n for n in self.nodes.values() if n.status == "ok"]
         return {key: sum(getattr(n, key) for n in done) for key in ("params", "trainable", "macs", "activation_bytes")}
 
@@ -69,27 +76,10 @@ class Propagation:
             "nodes": {node: result.to_json() for node, result in self.nodes.items()},
             "problems": [p.to_json() for p in self.problems],
             "totals": self.totals,
+            "image_size": self.image_size,
             "ran": self.ran,
             "ms": round(self.ms, 2),
         }
-
-
-class Cache:
-    """Results by (component, parameters, what arrives, image size); the least recently used ones are dropped."""
-
-    def __init__(self, largest: int = 20_000) -> None:
-        self._results: OrderedDict[Any, NodeResult | Problem] = OrderedDict()
-        self._largest = largest
-
-    def get(self, key: Any) -> NodeResult | Problem | None:
-        if key in self._results:
-            self._results.move_to_end(key)
-        return self._results.get(key)
-
-    def put(self, key: Any, result: NodeResult | Problem) -> None:
-        self._results[key] = result
-        if len(self._results) > self._largest:
-            self._results.popitem(last=False)
 
 
 def propagate(
@@ -104,116 +94,116 @@ def propagate(
         data: the document; it may be wrong in any way that can be drawn.
         registry: the components; the library by default.
         cache: keep one between calls, so that an edit costs only what it touched.
-        cancelled: asked before each node.
+        cancelled: asked before each component is run.
 
     Raises:
         Cancelled: when `cancelled` said so.
     """
     started = time.perf_counter()
     registry = registry or library()
-    cache = cache or Cache()
-    problems = validate(data, registry.catalogue)
     live = bypass(data, registry.catalogue)
-    walk = _Walk(live, registry, cache, {p.node for p in problems if p.severity == "error" and p.node})
+    problems = validate(live, registry.catalogue)
+    faulty = {p.node for p in problems if p.severity == "error" and p.node}
+    walk = _Walk(live, registry, Evaluator(cache if cache is not None else Cache(), cancelled), faulty)
     for node_id in topological(live):
-        if cancelled():
-            raise Cancelled
         walk.visit(node_id)
-    nodes = walk.results
-    for node in data.nodes:
-        nodes.setdefault(node.id, NodeResult("ok"))  # bypassed: it does nothing and costs nothing
-    problems += walk.problems
-    problems += design_problems(live, registry.catalogue, nodes, walk.image_size)
-    return Propagation(nodes, problems, walk.ran, (time.perf_counter() - started) * 1e3)
+    walk.results.update(_bypassed(data, live, walk.results))
+    problems += walk.problems()
+    problems += design_problems(live, registry.catalogue, walk.results, walk.image_size)
+    results = {node.id: walk.results[node.id] for node in data.nodes}
+    taken = (time.perf_counter() - started) * 1e3
+    return Propagation(results, problems, walk.evaluate.ran, walk.image_size, taken)
+
+
+def _bypassed(data: GraphData, live: GraphData, results: Mapping[str, NodeResult]) -> dict[str, NodeResult]:
+    """Results of disabled nodes: they cost nothing, and their outputs are what passes through."""
+    passing: dict[str, dict[str, Info]] = {node.id: {} for node in data.nodes if node.disabled}
+    rewired = {wire.id: wire for wire in live.wires} if passing else {}
+    for wire in data.wires:
+        origin = rewired.get(wire.id)
+        if wire.source in passing and origin is not None and origin.source in results:
+            info = results[origin.source].outputs.get(origin.source_port)
+            if info is not None:
+                passing[wire.source][wire.source_port] = info
+    return {node_id: NodeResult("ok", outputs) for node_id, outputs in passing.items()}
 
 
 class _Walk:
     """One pass over a document in topological order."""
 
-    def __init__(self, data: GraphData, registry: Registry, cache: Cache, faulty: set[str]) -> None:
-        self.data, self.registry, self.cache, self.faulty = data, registry, cache, faulty
+    def __init__(self, data: GraphData, registry: Registry, evaluate: Evaluator, faulty: Iterable[str]) -> None:
+        self.data, self.registry, self.evaluate = data, registry, evaluate
         self.nodes = {n.id: n for n in data.nodes}
-        self.wires: dict[str, dict[str, Any]] = {n: {} for n in self.nodes}
+        self.wires: dict[str, dict[str, Wire]] = {n: {} for n in self.nodes}
         for wire in data.wires:
             if wire.target in self.wires:
                 self.wires[wire.target][wire.target_port] = wire
+        self.faulty = set(faulty)
         self.results: dict[str, NodeResult] = {}
-        self.problems: list[Problem] = []
-        self.ran = 0
+        self.failed: list[tuple[Node, dict[str, Info], Outcome]] = []
         self.image_size = self._image_size()
 
-    def _image_size(self) -> tuple[int, int] | None:
+    def _image_size(self) -> ImageSize | None:
         for node in self.data.nodes:
             spec = self.registry.catalogue.get(node.component)
-            if spec is not None and spec.role == "input":
-                params = {**spec.defaults(), **node.params}
-                height, width = params.get("height"), params.get("width")
-                if isinstance(height, int) and isinstance(width, int):
-                    return height, width
+            if spec is not None and spec.role == "input" and (sides := image_sides(node)) is not None:
+                return sides
         return None
 
     def visit(self, node_id: str) -> None:
         node = self.nodes[node_id]
-        spec = self.registry.catalogue.get(node.component)
-        if node_id in self.faulty or spec is None:
+        if node_id in self.faulty or node.component not in self.registry.catalogue:
             self.results[node_id] = NodeResult("error")
             return
         inputs = self._arriving(node_id)
         if inputs is None:
             self.results[node_id] = NodeResult("waiting")
             return
-        key = self._key(node, spec, inputs)
-        result = self.cache.get(key)
-        if not isinstance(result, NodeResult):
-            result = self._run(node, spec, inputs)
-            if result.status == "ok":
-                self.cache.put(key, result)
-        self.results[node_id] = result
+        outcome = self.evaluate(self.registry[node.component], node.params, inputs, self.image_size)
+        if outcome.failure is not None:
+            self.failed.append((node, inputs, outcome))
+            self.results[node_id] = NodeResult("error")
+            return
+        cost = outcome.cost
+        self.results[node_id] = NodeResult(
+            "ok", outcome.outputs, cost.params, 0 if node.frozen else cost.trainable, cost.macs, cost.activation_bytes,
+            outcome.derived, round(outcome.ms, 3),
+        )  # fmt: skip
 
     def _arriving(self, node_id: str) -> dict[str, Info] | None:
         """What arrives at each wired port; None while something upstream does not run."""
         inputs: dict[str, Info] = {}
         for port, wire in self.wires[node_id].items():
             source = self.results.get(wire.source)
-            if source is None or source.status != "ok" or wire.source_port not in source.outputs:
+            if source is None or wire.source_port not in source.outputs:
                 return None
             inputs[port] = source.outputs[wire.source_port]
         return inputs
 
-    def _key(self, node: Node, spec: ComponentSpec, inputs: Mapping[str, Info]) -> Any:
-        # A composite may hold a node that needs the image size, a leaf says so itself.
-        sized = spec.composite or any(p.derived.startswith("stride:") for p in spec.params)
-        params = json.dumps(node.params, sort_keys=True, default=str)
-        return spec.id, params, tuple(sorted(inputs.items())), self.image_size if sized else None
+    def problems(self) -> list[Problem]:
+        """A problem for each node that failed, explained once all shapes are known."""
+        strides = self._strides()
+        found = []
+        for node, inputs, outcome in self.failed:
+            spec, failure = self.registry.catalogue[node.component], outcome.failure
+            assert failure is not None
+            wires = self.wires[node.id]
+            found.append(explain(Case(node, spec, inputs, wires, failure, self.data, strides, self._attempt)))
+        return found
 
-    def _run(self, node: Node, spec: ComponentSpec, inputs: dict[str, Info]) -> NodeResult:
-        started = time.perf_counter()
-        self.ran += 1
-        try:
-            bind_dims(spec, inputs)
-            check_pyramid(spec, inputs)
-            with torch.device("meta"):
-                module = self.registry.make(spec.id, node.params, inputs, self.image_size)
-            outputs, cost = run(spec, module, inputs)
-            kwargs = resolve(spec, node.params, inputs, self.image_size)
-        except BadInput as error:
-            self.problems.append(explain(error, node, spec, inputs, self.data))
-            return NodeResult("error")
-        except ComponentError as error:
-            self.problems.append(Problem("error", f"{node.title}: {error}", node.id, code="component"))
-            return NodeResult("error")
-        except Exception as error:  # whatever torch or a user's component raises
-            self.problems.append(explain_torch(error, node, spec, inputs))
-            return NodeResult("error")
-        if empty := next((o for o in outputs.values() if isinstance(o, TensorInfo) and 0 in o.shape), None):
-            text = f"{node.title}: its output is empty ({shape_text(empty)}). The image is too small for this depth."
-            self.problems.append(Problem("error", text, node.id, code="empty"))
-            return NodeResult("error")
-        derived = {p.name: kwargs[p.name] for p in spec.params if p.derived}
-        return _result(outputs, cost, derived, (time.perf_counter() - started) * 1e3)
+    def _attempt(self, component: str, params: Mapping[str, Any], inputs: Mapping[str, Info]) -> Outcome:
+        """A trial of a quick fix; it does not count as run."""
+        if component not in self.registry.catalogue:
+            return Outcome(failure=self.failed[0][2].failure)
+        ran = self.evaluate.ran
+        outcome = self.evaluate(self.registry[component], params, inputs, self.image_size)
+        self.evaluate.ran = ran
+        return outcome
 
-
-def _result(outputs: dict[str, Info], cost: Cost, derived: dict[str, Any], ms: float) -> NodeResult:
-    return NodeResult(
-        "ok", outputs, cost.params, cost.trainable, cost.macs, cost.activation_bytes, derived, round(ms, 2)
-    )
+    def _strides(self) -> tuple[int, ...]:
+        """Image pixels per cell of the maps in the document, as powers of two up to 64 (level 6 of a pyramid)."""
+        if self.image_size is None:
+            return ()
+        infos = {info for r in self.results.values() for info in r.outputs.values() if isinstance(info, TensorInfo)}
+        exact = {self.image_size[0] / i.shape[-2] for i in infos if i.kind == "map"}
+        return tuple(s for s in (1, 2, 4, 8, 16, 32, 64) if any(s / 1.42 < e < s * 1.42 for e in exact))
