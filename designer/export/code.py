@@ -138,9 +138,8 @@ def _class(
     for node in module.graph.nodes:
         if node.op == "call_module":
             inner = module.get_submodule(node.target)
-            init.append(
-                f"        self.{node.target} = {_construct(name, node.target, inner, f'{path}{node.target}.', shapes, written)}"
-            )
+            made = _construct(node.target, inner, f"{path}{node.target}.", shapes, written)
+            init.append(_broken(f"        self.{node.target} = {made}"))
     inputs = [n.name for n in module.graph.nodes if n.op == "placeholder"]
     forward = _forward(module, path, shapes, heads)
     signature = ", ".join(f"{i}: Tensor" for i in inputs)
@@ -173,7 +172,7 @@ def _construct(
         return f"{spec.name}({', '.join(f'{k}={v!r}' for k, v in made.kwargs.items())})"
     body = _class("@", inner, path, shapes, written, spec.summary, [])
     if body not in written.by_text:
-        name = base = _class_name(f"{owner} {target}" if written.classes else target) or spec.name
+        name = base = _class_name(target) or spec.name
         number = 2
         while name in written.classes or name in written.used:
             name, number = f"{base}{number}", number + 1
@@ -223,8 +222,22 @@ def _call(node: fx.Node, names: Mapping[fx.Node, str], path: str, shapes: Mappin
         for s, t in zip(found or [], targets * len(found or []), strict=False)
         if s and t != "_"
     ]
-    comment = f"  # {', '.join(shown)}" if shown else ""
-    return f"        {', '.join(targets)} = self.{node.target}({arguments}){comment}"
+    line = f"        {', '.join(targets)} = self.{node.target}({arguments})"
+    if not shown:
+        return line
+    comment = f"# {', '.join(shown)}"
+    return f"{line}  {comment}" if len(line) + len(comment) < 118 else f"        {comment}\n{line}"
+
+
+def _broken(line: str) -> str:
+    """A constructor call, its arguments on lines of their own where it would be too long."""
+    if len(line) <= 118:
+        return line
+    call, _, arguments = line.partition("(")
+    inside = " " * 12 + arguments.removesuffix(")").replace(", ", ",\n" + " " * 12)
+    # Commas inside a tuple belong together.
+    inside = re.sub(r"\(([^()]*)\)", lambda m: "(" + re.sub(r",\s+", ", ", m[1]) + ")", inside)
+    return f"{call}(\n{inside},\n        )"
 
 
 def _ancestors(module: fx.GraphModule, heads: list[str]) -> set[fx.Node]:

@@ -38,6 +38,7 @@ class OnnxReport:
         max_abs_diff: largest difference of any score or logit.
         boxes_max_abs_diff: largest difference of a matched box's corner, in pixels; 0 without boxes.
         unmatched: detections with a score of 0.05 or more that have no partner.
+        compared: how many detections, or values, were compared; fresh weights may find nothing.
         latency_ms: median of onnxruntime for one image on this machine.
     """
 
@@ -49,6 +50,7 @@ class OnnxReport:
     max_abs_diff: float
     boxes_max_abs_diff: float
     unmatched: int
+    compared: int
     latency_ms: float
     seconds: float
 
@@ -57,6 +59,7 @@ class OnnxReport:
 
     def text(self) -> str:
         boxes = f", boxes {self.boxes_max_abs_diff:.2g} px" if "boxes" in self.outputs else ""
+        boxes += " (these weights find nothing, so there were no boxes to compare)" if not self.compared else ""
         return (
             f"{self.path}: {self.size_bytes / 2**20:.1f} MB, opset {self.opset}, {self.latency_ms:.1f} ms an image; "
             f"onnxruntime against torch: largest difference {self.max_abs_diff:.2g}{boxes}."
@@ -105,6 +108,7 @@ def export_onnx(
             report = OnnxReport(
                 path, opset, made.stat().st_size, compiled.inputs, outputs,
                 max(d[0] for d in differences), max(d[1] for d in differences), max(d[2] for d in differences),
+                sum(d[3] for d in differences),
                 _latency(made, compiled), round(time.perf_counter() - began, 1),
             )  # fmt: skip
             _refuse(report, max(compiled.image_size))
@@ -173,8 +177,8 @@ def _describe(model: Any, compiled: Compiled, names: list[str]) -> None:
     )
 
 
-def _compare(path: Path, compiled: Compiled, names: list[str], batch: int) -> tuple[float, float, int]:
-    """Largest difference of scores, of boxes in pixels, and unmatched detections, at one batch size."""
+def _compare(path: Path, compiled: Compiled, names: list[str], batch: int) -> tuple[float, float, int, int]:
+    """Largest difference of scores and of boxes in pixels, detections without partner, values compared."""
     sample = sample_image(compiled.input_shape, batch)
     session = _session(path)
     with torch.no_grad():
@@ -189,14 +193,15 @@ def _compare(path: Path, compiled: Compiled, names: list[str], batch: int) -> tu
             boxes = max(boxes, difference)
         else:
             scores = max(scores, difference)
-    return scores, boxes, 0
+    return scores, boxes, 0, sum(t.numel() for t in got)
 
 
-def _match(expected: Detections, got: Detections, least: float = 0.05) -> tuple[float, float, int]:
+def _match(expected: Detections, got: Detections, least: float = 0.05) -> tuple[float, float, int, int]:
     """Compares detections as sets: each with its nearest of the same class, since equal scores may change places."""
-    scores, boxes, lost = 0.0, 0.0, 0
+    scores, boxes, lost, compared = 0.0, 0.0, 0, 0
     for i in range(len(expected.labels)):
         wanted = ((expected.labels[i] >= 0) & (expected.scores[i] >= least)).nonzero()[:, 0]
+        compared += len(wanted)
         for row in wanted:
             same = (got.labels[i] == expected.labels[i][row]).nonzero()[:, 0]
             if not len(same):
@@ -209,7 +214,7 @@ def _match(expected: Detections, got: Detections, least: float = 0.05) -> tuple[
                 continue
             boxes = max(boxes, float(apart[near]))
             scores = max(scores, float((got.scores[i][same[near]] - expected.scores[i][row]).abs()))
-    return scores, boxes, lost
+    return scores, boxes, lost, compared
 
 
 def _refuse(report: OnnxReport, side: int) -> None:
