@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -17,9 +18,10 @@ from nodes.sdk.spec import Catalogue
 def cache_file() -> Path:
     """Named after this version and the state of the component files, so that an old catalogue is never shown."""
     stamp = hashlib.sha1(__version__.encode())
-    for folder in nodes.__path__:
-        for path in sorted(Path(folder).rglob("*.py")):
-            stamp.update(f"{path.name}:{path.stat().st_mtime_ns}".encode())
+    for folder in map(Path, nodes.__path__):
+        for path in sorted(folder.rglob("*.py")):
+            state = path.stat()
+            stamp.update(f"{path.relative_to(folder)}:{state.st_size}:{state.st_mtime_ns}\n".encode())
     return Path(platformdirs.user_cache_dir("netwright")) / f"catalogue-{stamp.hexdigest()[:16]}.json"
 
 
@@ -27,18 +29,16 @@ def load_catalogue() -> Catalogue | None:
     """The cached catalogue; None when there is none for these files, or it cannot be read."""
     try:
         return Catalogue.from_json(json.loads(cache_file().read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # also when it is JSON of another kind
         return None
 
 
 def save_catalogue(catalogue: Catalogue) -> None:
-    """Keeps a catalogue for the next start and drops those of older versions. A full disk is no reason to fail."""
-    path = cache_file()
-    try:
+    """Keeps a catalogue for the next start and drops those of other versions. A full disk is no reason to fail."""
+    with contextlib.suppress(OSError):
+        path = cache_file()
         path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(catalogue.to_json()))
         for old in path.parent.glob("catalogue-*.json"):
             if old != path:
                 old.unlink(missing_ok=True)
-        write_text(path, json.dumps(catalogue.to_json()))
-    except OSError:
-        return

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import itertools
-import os
-import subprocess
-import sys
+import logging
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from designer.engine.protocol import decode, encode
+from designer.engine.process import COMMAND, EngineProcess
+from designer.engine.protocol import decode, encode, failure
 from designer.graph.errors import NetwrightError
 
-RESTARTS = 5
-"""Deaths in a row, none of them `STEADY` seconds after a start, before the client gives up."""
-STEADY = 10.0
+ASKED = 3
+"""Times a request is asked. One during which the process died so often is taken to be what kills it."""
+STARTS = 3
+"""Starts in a row that end before the engine is ready, after which no more is tried."""
+DEATHS, WINDOW = 8, 60.0
+"""So many deaths in so many seconds, whatever the reason, and no more is tried."""
+
+log = logging.getLogger(__name__)
 
 
 class EngineError(NetwrightError):
@@ -28,153 +35,221 @@ class EngineError(NetwrightError):
         super().__init__(message)
 
 
+@dataclass
+class _Open:
+    """A request without an answer yet."""
+
+    message: dict[str, Any]
+    deaths: int = 0
+    answer: dict[str, Any] | None = None
+    answered: threading.Event = field(default_factory=threading.Event)
+
+
 class EngineClient:
-    """Talks to one engine process.
+    """Talks to one engine process and keeps it alive.
+
+    Every request gets exactly one answer, also when the process dies: what it had not answered is asked again; a
+    request during which it died three times is answered with an error of kind `dead`, as are all once the process
+    cannot be kept alive, which the event `dead` reports.
 
     Args:
-        on_message: called with every answer and event, from the reader thread.
-        on_exit: called with the exit code when the process ends without being asked to, from the reader thread. The
-            process is then started again and what it had not answered is asked again.
+        on_message: called with every answer and event, from a thread of the client.
+        on_exit: called with the exit code when the process ends without being asked to, from the same thread.
+        command: what to start, by default `python -m designer.engine`.
     """
 
     def __init__(
         self,
         on_message: Callable[[dict[str, Any]], None] = lambda _: None,
         on_exit: Callable[[int], None] = lambda _: None,
+        command: Sequence[str] = COMMAND,
     ) -> None:
-        self._on_message, self._on_exit = on_message, on_exit
+        self._on_message, self._on_exit, self._command = on_message, on_exit, command
         self._ids = itertools.count(1)
-        self._lock = threading.Lock()
-        self._open: dict[int, dict[str, Any]] = {}
-        self._answers: dict[int, dict[str, Any]] = {}
-        self._waiting: set[int] = set()
-        self._answered = threading.Condition(self._lock)
-        self._closed = False
-        self._deaths = 0
-        self._process = self._start()
-        self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
-        self._reader.start()
+        self._lock = threading.RLock()
+        self._open: dict[int, _Open] = {}
+        self._closing = threading.Event()
+        self._dead = ""
+        self._ready = False
+        self._starts = 0
+        self._ended: deque[float] = deque(maxlen=DEATHS)
+        self._process = EngineProcess(command)
+        self._thread = threading.Thread(target=self._supervise, name="engine-reader", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process.poll() is None else None
+        """The process id, while there is a process."""
+        return self._process.pid
 
     def request(self, method: str, params: dict[str, Any] | None = None) -> int:
-        """Sends a request and returns its id; the answer goes to `on_message`."""
-        with self._lock:
-            return self._send(method, params or {})
-
-    def call(self, method: str, params: dict[str, Any] | None = None, timeout: float = 60.0) -> Any:
-        """Sends a request and waits for its result.
+        """Sends a request and returns its id at once; the answer goes to `on_message`.
 
         Raises:
-            EngineError: the engine's own error, a cancelled request, or no answer in `timeout` seconds.
+            EngineError: when the client is closed.
         """
-        with self._answered:
-            request = self._send(method, params or {})
-            self._waiting.add(request)
-            done = self._answered.wait_for(lambda: request in self._answers or self._closed, timeout)
-            self._waiting.discard(request)
-            answer = self._answers.pop(request, None)
-        if not done or answer is None:
+        return int(self._send(method, params or {}).message["id"])
+
+    def call(self, method: str, params: dict[str, Any] | None = None, timeout: float = 60.0) -> Any:
+        """Sends a request and waits for its result; for scripts and tests.
+
+        Args:
+            method: see `protocol`.
+            params: of the method.
+            timeout: seconds, a start of the process included.
+
+        Raises:
+            EngineError: the engine's own error, a cancelled request, or no answer in time.
+        """
+        waiting = self._send(method, params or {})
+        if not waiting.answered.wait(timeout):
+            self.cancel(waiting.message["id"])
             raise EngineError(f"The engine did not answer {method!r} within {timeout:g} s.", "timeout")
+        answer = waiting.answer or {}
         if answer.get("cancelled"):
-            raise EngineError(f"{method!r} was cancelled by a newer request.", "cancelled")
+            raise EngineError(f"{method!r} was cancelled.", "cancelled")
         if error := answer.get("error"):
             raise EngineError(error["message"], error.get("kind", ""), error.get("node"))
         return answer["result"]
 
+    def cancel(self, request: int) -> None:
+        """Tells the engine that nobody waits for a request any more; it is answered as cancelled, or after all."""
+        with self._lock:
+            if request in self._open:
+                self._process.write(encode({"method": "cancel", "params": {"id": request}}))
+
     def close(self) -> None:
-        """Ends the process; it has two seconds to leave by itself."""
-        with self._answered:
-            self._closed = True
-            self._answered.notify_all()
-        process = self._process
-        with contextlib.suppress(OSError):
-            if process.stdin is not None:
-                process.stdin.close()  # end of input is the engine's sign to leave
-        try:
-            process.wait(2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if threading.current_thread() is not self._reader:
-            self._reader.join(2)
-        if process.stdout is not None:
-            process.stdout.close()
+        """Ends the process and waits for it: a second to leave by itself, then it is killed."""
+        atexit.unregister(self.close)
+        self._closing.set()
+        with self._lock:
+            self._process.stop()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(5)
+        self._answer_all("The engine was closed.", "closed")
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    def __enter__(self) -> EngineClient:
+        return self
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        # -P keeps the current folder off the path: a torch.py beside the user's document must not be run.
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "designer.engine"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    def _send(self, method: str, params: dict[str, Any]) -> int:
-        number = next(self._ids)
-        message = {"id": number, "method": method, "params": params}
-        if method == "propagate":  # a newer one makes older ones useless, also after a restart
-            for old in [i for i, m in self._open.items() if m["method"] == "propagate" and i not in self._waiting]:
-                del self._open[old]
-        self._open[number] = message
-        self._write(message)
-        return number
+    # -- sending -----------------------------------------------------------------------------------------------------
 
-    def _write(self, message: dict[str, Any]) -> None:
-        # A pipe that is gone means the process has died; the reader sees that and asks again.
-        with contextlib.suppress(OSError, ValueError):
-            if self._process.stdin is not None:
-                self._process.stdin.write(encode(message))
-                self._process.stdin.flush()
+    def _send(self, method: str, params: dict[str, Any]) -> _Open:
+        with self._lock:
+            if self._closing.is_set():
+                raise EngineError("The engine was closed.", "closed")
+            number = next(self._ids)
+            waiting = self._open[number] = _Open({"id": number, "method": method, "params": params})
+            if self._dead:
+                # Not from this thread: whoever asks has not got the id yet.
+                threading.Thread(target=self._take, args=(failure(number, "dead", self._dead),), daemon=True).start()
+            else:
+                self._process.write(encode(waiting.message))
+        return waiting
 
-    def _read(self) -> None:
+    # -- the thread that reads, and starts the process again -----------------------------------------------------------
+
+    def _supervise(self) -> None:
         while True:
-            started = time.monotonic()
-            output = self._process.stdout
-            if output is None:
-                return
-            for line in iter(output.readline, b""):
+            for line in self._process.lines():
                 try:
                     message = decode(line)
                 except ValueError:
-                    continue  # something printed past the protocol; stderr is where it belongs
-                self._take(message)
+                    log.warning("The engine sent a line that is no message: %r", line[:200])
+                else:
+                    self._take(message)
             code = self._process.wait()
-            if self._closed or not self._restart(code, time.monotonic() - started):
+            if self._closing.is_set() or not self._restart(code):
                 return
 
     def _take(self, message: dict[str, Any]) -> None:
-        with self._answered:
-            request = message.get("id")
-            if "event" not in message and request is not None:
-                self._open.pop(request, None)
-                if request in self._waiting:
-                    self._answers[request] = message
-                    self._answered.notify_all()
-        self._on_message(message)
+        if message.get("event") == "ready":
+            self._ready = True
+        waiting = None
+        if "event" not in message:
+            with self._lock:
+                waiting = self._open.pop(message.get("id", -1), None)
+        try:
+            if waiting is not None or "event" in message or message.get("id") is None:
+                self._on_message(message)
+        except Exception:  # a listener that fails, such as a window being closed, must not end this thread
+            log.exception("A listener failed on a message of the engine")
+        if waiting is not None:
+            waiting.answer = message
+            waiting.answered.set()
 
-    def _restart(self, code: int, lived: float) -> bool:
-        self._on_exit(code)
-        self._deaths = 1 if lived > STEADY else self._deaths + 1
-        if self._deaths > RESTARTS:
+    def _restart(self, code: int) -> bool:
+        """Starts the process again after a death. Returns False when there is no use in it."""
+        try:
+            self._on_exit(code)
+        except Exception:
+            log.exception("A listener failed on the end of the engine")
+        self._starts = 0 if self._ready else self._starts + 1
+        self._ended.append(time.monotonic())
+        recent = sum(self._ended[-1] - t < WINDOW for t in self._ended)
+        if self._starts >= STARTS or recent >= DEATHS:
             self._give_up(code)
             return False
-        if self._deaths > 1:
-            time.sleep(min(2.0, 0.1 * 2**self._deaths))
+        self._answer_deadly(code)
+        # The first death is mended at once; then ever slower, so that a loop of deaths leaves the machine usable.
+        if recent > 1 and self._closing.wait(min(4.0, 0.25 * 2 ** (recent - 1))):
+            return False
         with self._lock:
-            if self._closed:
+            if self._closing.is_set():
                 return False
-            self._process = self._start()
-            for message in self._open.values():
-                self._write(message)
+            self._ready = False
+            try:
+                self._process = EngineProcess(self._command)
+            except OSError as error:
+                log.error("The engine cannot be started: %s", error)
+                self._give_up(code)
+                return False
+            stale = self._ask_again()
+        for number in stale:
+            self._take({"id": number, "cancelled": True})
         return True
 
+    def _ask_again(self) -> list[int]:
+        """Sends what is open to the new process, but of several `propagate` only the newest; returns the others."""
+        shapes = [n for n, waiting in self._open.items() if waiting.message["method"] == "propagate"]
+        for number, waiting in self._open.items():
+            if number not in shapes[:-1]:
+                self._process.write(encode(waiting.message))
+        return shapes[:-1]
+
+    def _answer_deadly(self, code: int) -> None:
+        with self._lock:
+            for waiting in self._open.values():
+                waiting.deaths += 1
+            deadly = [(n, w.message["method"]) for n, w in self._open.items() if w.deaths >= ASKED]
+        for number, method in deadly:
+            text = f"The engine process ended {ASKED} times ({_ending(code)}) while it worked on {method!r}. "
+            self._take(failure(number, "dead", text + "Undo the last change, or take out components of your own."))
+
     def _give_up(self, code: int) -> None:
-        text = f"The engine ended {self._deaths} times in a row (exit code {code}). Restart Netwright."
-        for request in list(self._open):
-            self._take({"id": request, "error": {"kind": "dead", "message": text, "node": None}})
-        self._on_message({"event": "dead", "message": text})
+        said = self._process.last_words()
+        with self._lock:
+            self._dead = f"The engine process does not stay alive ({_ending(code)}). {said}".rstrip() + (
+                " Restart it, or reinstall Netwright if that does not help."
+            )
+        self._answer_all(self._dead, "dead")
+        self._take({"event": "dead", "message": self._dead})
+
+    def _answer_all(self, text: str, kind: str) -> None:
+        with self._lock:
+            numbers = list(self._open)
+        for number in numbers:
+            self._take(failure(number, kind, text))
+
+
+def _ending(code: int) -> str:
+    """An exit code in words: `killed by SIGSEGV`, `exit code 1`."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -4,10 +4,12 @@
     answer    {"id": 7, "result": ...}
               {"id": 7, "error": {"kind", "message", "node"}}
               {"id": 7, "cancelled": true}
-    event     {"event": "ready", "version", "torch", "device"}
+    event     {"event": "ready", "version", "torch", "device", "seconds"}
               {"event": "progress", "id": 7, "fraction": 0.4, "text": "..."}
+              {"event": "dead", "message"}, from the client itself: the process could not be kept alive
 
-Answers may come out of order. A newer `propagate` cancels older ones.
+Every request gets exactly one answer; answers may come out of order. A newer `propagate` cancels older ones; `cancel`
+with `params` {"id": 7} cancels any, and is not answered itself. A line that is no request is answered with id null.
 """
 
 from __future__ import annotations
@@ -25,7 +27,22 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def decode(line: bytes | str) -> dict[str, Any]:
     """A message. Raises ValueError for anything but one JSON object."""
-    value = json.loads(line)
+    try:
+        value = json.loads(line)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("a message is a JSON object")
     return value
+
+
+def failure(request: int | None, kind: str, message: str, node: str | None = None) -> dict[str, Any]:
+    """The answer to a request that went wrong.
+
+    Args:
+        request: its id; None when the line could not be read.
+        kind: `protocol`, `internal`, `dead`, or the name of a NetwrightError class.
+        message: for the user: what is wrong and what to do.
+        node: id of the node to look at, if there is one.
+    """
+    return {"id": request, "error": {"kind": kind, "message": message, "node": node}}

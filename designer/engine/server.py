@@ -1,22 +1,47 @@
 """The engine process: reads requests from stdin, answers on stdout. Holds torch, as the trainer does.
 
-A thread reads; the main thread works. stdout belongs to the protocol alone: whatever a component prints goes to stderr.
+Three threads: one reads, so that a newer request can cancel the one at work; the main thread does what takes
+milliseconds; one more does exports, so that shapes go on while a model is exported. stdout belongs to the protocol
+alone: whatever a component prints goes to stderr.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import queue
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import ValidationError
+
 from designer import __version__
-from designer.engine.protocol import METHODS, decode, encode
+from designer.engine.protocol import METHODS, decode, encode, failure
 from designer.graph.errors import GraphError, NetwrightError
 from designer.graph.model import GraphData
+
+SLOW = ("export_pytorch", "export_onnx")
+"""Methods that may take seconds to minutes."""
+GRACE = 2.0
+"""Seconds for the work at hand once the input has ended; then the process leaves in the middle of it."""
+IDLE = 0.3
+"""Seconds without a request before torch's lazy parts are loaded ahead of need."""
+
+
+@dataclass
+class Request:
+    """One request; `cancelled` is set when nobody waits for it any more."""
+
+    id: int
+    method: str
+    params: dict[str, Any]
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
 
 class Server:
@@ -24,126 +49,223 @@ class Server:
 
     def __init__(self, source: BinaryIO, target: BinaryIO) -> None:
         self._source, self._target = source, target
-        self._lock = threading.Lock()
-        self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._newest: dict[str, int] = {}
+        self._writing = threading.Lock()
+        self._quick: queue.Queue[Request | None] = queue.Queue()
+        self._slow: queue.Queue[Request | None] = queue.Queue()
+        self._open: dict[int, Request] = {}
         self._cache: Any = None
 
     def serve(self) -> None:
         threading.Thread(target=self._read, name="requests", daemon=True).start()
         self._announce()
-        while (request := self._queue.get()) is not None:
-            self._answer(request)
+        threading.Thread(target=self._work, args=(self._slow,), name="exports", daemon=True).start()
+        self._work(self._quick, self._load_ahead)
 
     def send(self, message: dict[str, Any]) -> None:
-        with self._lock:
-            self._target.write(encode(message))
-            self._target.flush()
+        line = encode(message)
+        with self._writing:
+            try:
+                self._target.write(line)
+                self._target.flush()
+            except OSError:  # nobody is there to read
+                os._exit(0)
 
     def _announce(self) -> None:
+        started = time.perf_counter()
         import torch
 
         from designer.engine.propagate import Cache
         from nodes.sdk.discover import library
 
+        imported = time.perf_counter()
         library()
         self._cache = Cache()
+        seconds = {"torch": round(imported - started, 3), "components": round(time.perf_counter() - imported, 3)}
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        self.send({"event": "ready", "version": __version__, "torch": torch.__version__, "device": device})
+        self.send(
+            {
+                "event": "ready",
+                "version": __version__,
+                "torch": torch.__version__,
+                "device": device,
+                "seconds": seconds,
+            }
+        )
+
+    @staticmethod
+    def _load_ahead() -> None:
+        """The first sum on the meta device imports sympy and more, for over a second; nobody should wait for it."""
+        import torch
+
+        _ = torch.empty(1, device="meta") + 1
+
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        """Queues requests; runs in its own thread so that a newer one can cancel the one at work."""
         for line in iter(self._source.readline, b""):
-            try:
-                request = decode(line)
-                number, method = int(request["id"]), str(request["method"])
-            except (ValueError, KeyError, TypeError) as error:
-                text = f"A line that is no request was ignored: {error}."
-                self.send({"id": None, "error": {"kind": "protocol", "message": text, "node": None}})
-                continue
-            self._newest[method] = number
-            self._queue.put(request)
-        self._queue.put(None)
+            if line.strip():
+                self._take(line)
+        self._quick.put(None)
+        time.sleep(GRACE)
+        os._exit(0)  # the parent is gone; long work for nobody must not keep this process
 
-    def _answer(self, request: dict[str, Any]) -> None:
-        number, method = request["id"], request["method"]
-        from designer.engine.propagate import Cancelled
+    def _take(self, line: bytes) -> None:
+        try:
+            raw = decode(line)
+            number, method, params = raw.get("id"), raw.get("method"), raw.get("params") or {}
+            if method == "cancel" and isinstance(params, dict):
+                self._cancel(params.get("id"))
+                return
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise ValueError("id must be a whole number")
+            if not isinstance(method, str) or not isinstance(params, dict):
+                raise ValueError("method must be text and params an object")
+        except ValueError as error:
+            self.send(failure(None, "protocol", f"A line that is no request was ignored: {error}."))
+            return
+        if method == "propagate":
+            for other in list(self._open.values()):
+                if other.method == method:
+                    other.cancelled.set()
+        request = self._open[number] = Request(number, method, params)
+        (self._slow if method in SLOW else self._quick).put(request)
+
+    def _cancel(self, number: Any) -> None:
+        request = self._open.get(number) if isinstance(number, int) else None
+        if request is not None:
+            request.cancelled.set()
+
+    # -- working -----------------------------------------------------------------------------------------------------
+
+    def _work(self, requests: queue.Queue[Request | None], idle: Callable[[], None] | None = None) -> None:
+        while True:
+            try:
+                request = requests.get(timeout=IDLE if idle is not None else None)
+            except queue.Empty:
+                if idle is not None:
+                    idle()
+                idle = None
+                continue
+            if request is None:
+                return
+            answer = self._answer(request)
+            self._open.pop(request.id, None)
+            self.send(answer)
+            if request.method == "shutdown":
+                return
+
+    def _answer(self, request: Request) -> dict[str, Any]:
+        from designer.engine.evaluate import Cancelled
 
         try:
-            if method not in METHODS:
-                raise NetwrightError(f"The engine has no method {method!r}.")
-            if method == "shutdown":
-                self._queue.put(None)
-            handler: Callable[..., Any] = getattr(self, f"_{method}")
-            self.send({"id": number, "result": handler(number, **request.get("params", {}))})
+            if request.cancelled.is_set():
+                raise Cancelled
+            if request.method not in METHODS:
+                raise _Refused(f"There is no method {request.method!r}. There are: {', '.join(METHODS)}.")
+            handler: Callable[..., Any] = getattr(self, f"_{request.method}")
+            try:
+                inspect.signature(handler).bind(request, **request.params)
+            except TypeError as error:
+                raise _Refused(f"The parameters of {request.method} do not fit: {error}.") from None
+            result = handler(request, **request.params)
+            # A result that came all the same is not sent once the request is stale: it would be drawn over a newer one.
+            return {"id": request.id, **({"cancelled": True} if request.cancelled.is_set() else {"result": result})}
         except Cancelled:
-            self.send({"id": number, "cancelled": True})
-        except Exception as error:  # one bad request must not end the engine
-            self.send({"id": number, "error": self._error(error)})
-
-    def _error(self, error: Exception) -> dict[str, Any]:
-        node = next((p.node for p in error.problems if p.node), None) if isinstance(error, GraphError) else None
-        if isinstance(error, NetwrightError):
-            return {"kind": type(error).__name__, "message": str(error), "node": getattr(error, "node", None) or node}
-        text = str(error).splitlines()[0] if str(error) else "no reason given"
-        return {"kind": "internal", "message": f"The engine failed: {type(error).__name__}: {text}", "node": node}
+            return {"id": request.id, "cancelled": True}
+        except (Exception, SystemExit) as error:  # one bad request must not end the engine
+            return _failed(request, error)
 
     # -- methods: one each, named like the request -------------------------------------------------------------------
 
-    def _catalogue(self, number: int) -> Any:
+    def _catalogue(self, request: Request) -> Any:
         from nodes.sdk.discover import library
 
-        broken = [vars(b) for b in library().broken]
-        return {"components": library().catalogue.to_json(), "broken": broken}
+        return {"components": library().catalogue.to_json(), "broken": [asdict(b) for b in library().broken]}
 
-    def _propagate(self, number: int, document: dict[str, Any]) -> Any:
-        from designer.engine.propagate import Cancelled, propagate
+    def _propagate(self, request: Request, document: dict[str, Any]) -> Any:
+        from designer.engine.propagate import propagate
 
-        def stale() -> bool:
-            return self._newest["propagate"] != number
+        data = _document(document)
+        return propagate(data, cache=self._cache, cancelled=request.cancelled.is_set).to_json()
 
-        if stale():
-            raise Cancelled
-        return propagate(GraphData.model_validate(document), cache=self._cache, cancelled=stale).to_json()
-
-    def _expand(self, number: int, document: dict[str, Any], node: str) -> Any:
+    def _expand(self, request: Request, document: dict[str, Any], node: str) -> Any:
         from designer.engine.expand import expand_node
 
-        return expand_node(GraphData.model_validate(document), node, self._cache)
+        return expand_node(_document(document), node, self._cache)
 
     def _export_pytorch(
-        self, number: int, document: dict[str, Any], path: str, weights: str = "", **options: Any
+        self, request: Request, document: dict[str, Any], path: str, weights: str = "", **options: Any
     ) -> Any:
         from designer.export import export_pytorch
 
-        self._progress(number, 0.1, "Writing the PyTorch folder")
-        return export_pytorch(GraphData.model_validate(document), Path(path), weights or None, **options).to_json()
+        self._progress(request, 0.1, "Writing the PyTorch folder")
+        return _plain(export_pytorch(_document(document), Path(path), weights or None, **options))
 
-    def _export_onnx(self, number: int, document: dict[str, Any], path: str, weights: str = "", **options: Any) -> Any:
+    def _export_onnx(
+        self, request: Request, document: dict[str, Any], path: str, weights: str = "", **options: Any
+    ) -> Any:
         from designer.export import export_onnx
 
-        self._progress(number, 0.1, "Exporting to ONNX and comparing with onnxruntime")
-        return export_onnx(GraphData.model_validate(document), Path(path), weights or None, **options).to_json()
+        self._progress(request, 0.1, "Exporting to ONNX and comparing with onnxruntime")
+        return _plain(export_onnx(_document(document), Path(path), weights or None, **options))
 
-    def _templates(self, number: int) -> Any:
+    def _templates(self, request: Request) -> Any:
         from designer.graph.templates import templates
 
         return [{"name": t.name, "title": t.title, "summary": t.summary, "task": t.task} for t in templates()]
 
-    def _shutdown(self, number: int) -> Any:
+    def _shutdown(self, request: Request) -> Any:
         return True
 
-    def _progress(self, number: int, fraction: float, text: str) -> None:
-        self.send({"event": "progress", "id": number, "fraction": fraction, "text": text})
+    def _progress(self, request: Request, fraction: float, text: str) -> None:
+        self.send({"event": "progress", "id": request.id, "fraction": fraction, "text": text})
+
+
+class _Refused(Exception):
+    """A request that breaks the protocol."""
+
+
+def _document(raw: dict[str, Any]) -> GraphData:
+    try:
+        return GraphData.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _Refused(f"The document cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def _plain(report: Any) -> Any:
+    """A report as JSON: its own `to_json`, or its fields."""
+    if hasattr(report, "to_json"):
+        return report.to_json()
+    return asdict(report) if is_dataclass(report) and not isinstance(report, type) else report
+
+
+def _failed(request: Request, error: BaseException) -> dict[str, Any]:
+    if isinstance(error, _Refused):
+        return failure(request.id, "protocol", str(error))
+    if isinstance(error, NetwrightError):
+        node = getattr(error, "node", None)
+        if isinstance(error, GraphError):
+            node = next((p.node for p in error.problems if p.node), None)
+        return failure(request.id, type(error).__name__, str(error), node)
+    text = (str(error).splitlines() or ["no reason given"])[0]
+    said = f"{type(error).__name__}: {text}"
+    return failure(request.id, "internal", f"{request.method} failed in a way that was not foreseen. {said}")
 
 
 def main() -> None:
     """Entry point of `python -m designer.engine`."""
     source = os.fdopen(os.dup(0), "rb")
     target = os.fdopen(os.dup(1), "wb")
-    # From here on descriptor 1 is stderr, also for C code; a component that prints cannot break the protocol.
+    # From here on descriptor 1 is stderr, also for C code; a component that prints cannot break the protocol, and one
+    # that reads input gets none.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
+    # Ctrl-C in a terminal reaches the whole group; the parent decides, and the end of its pipe is the sign to leave.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Server(source, target).serve()
+    # Without waiting for the export thread, nor for whatever threads a component has started.
+    target.flush()
+    os._exit(0)
