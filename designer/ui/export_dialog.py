@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QDialog, QFileDialog, QLineEdit, QProgressBar, QWidget
 
+from designer.ui import wording
 from designer.ui.editors import CalmComboBox
 from designer.ui.engine_link import EngineLink
 from designer.ui.run_watch import runs_in
@@ -110,9 +111,9 @@ class ExportDialog(QDialog):
     def _on_progress(self, _fraction: float, text: str) -> None:
         self._say(f"{text}…", "muted")
 
-    def _on_done(self, result: Any) -> None:
+    def _on_done(self, result: Mapping[str, Any]) -> None:
         self._finish()
-        self._say(summary(result if isinstance(result, Mapping) else {}, self._target), "")
+        self._say(summary(result), "")
         self.folder.show()
 
     def _on_failed(self, error: Mapping[str, Any]) -> None:
@@ -160,10 +161,19 @@ class ExportDialog(QDialog):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
-def summary(result: Mapping[str, Any], target: Path | None) -> str:
-    """What the engine reports, in words: where it is and the difference that was measured."""
-    lines = [f"Written to {target}."]
-    difference = result.get("max_abs_diff")
-    if difference is not None:
-        lines.append(f"Verified: the largest difference to this model is {difference:.2g}.")
-    return "\n".join(lines)
+def summary(result: Mapping[str, Any]) -> str:
+    """What the engine reports, in words: what was written and the difference that was measured."""
+    if "opset" in result:
+        lines = [
+            f"{wording.memory(result['size_bytes'])}, opset {result['opset']}, "
+            f"{result['latency_ms']:.3g} ms an image on this machine.",
+            f"Verified in onnxruntime: scores differ from this model's by at most {result['max_abs_diff']:.2g}",
+        ]
+        if "boxes" in result["outputs"]:
+            lines[-1] += f", boxes by {result['boxes_max_abs_diff']:.2g} px"
+    else:
+        lines = [f"{wording.plural(len(result['files']), 'file')}, {wording.count(result['parameters'])} parameters."]
+        difference = result["max_abs_diff"]
+        same = "are equal to this model's bit for bit" if difference == 0 else f"differ by at most {difference:.2g}"
+        lines.append(f"Verified by running it without Netwright: its outputs {same}")
+    return f"Written to {result['path']}\n" + "\n".join(lines) + "."

@@ -82,7 +82,15 @@ def prose(doc: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-_NAMES = {"map50": "mAP50", "map75": "mAP75", "map": "mAP", "top1": "Top-1", "top5": "Top-5", "cls": "Class"}
+_NAMES = {
+    "map50": "mAP50",
+    "map75": "mAP75",
+    "map": "mAP",
+    "top1": "Top-1",
+    "top5": "Top-5",
+    "cls": "Class",
+    "loss": "Total",
+}
 _NAMES |= {"dfl": "DFL", "obj": "Objectness", "iou": "IoU"}
 
 

@@ -45,7 +45,9 @@ def quiet_window(home, qtbot):
 def window(quiet_window, qtbot):
     """A window whose engine is up."""
     quiet_window.start()
-    qtbot.waitUntil(lambda: quiet_window.engine.state == "ready" and quiet_window.engine.catalogue, timeout=60_000)
+    qtbot.waitUntil(
+        lambda: quiet_window.engine.state == "ready" and bool(quiet_window.engine.catalogue), timeout=60_000
+    )
     return quiet_window
 
 

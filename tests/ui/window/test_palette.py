@@ -36,7 +36,7 @@ def palette(home, qtbot):
 
 def test_search_ranks_names_before_summaries():
     assert [s.name for s in search(CATALOGUE, "conv")] == ["ConvNormAct", "FPN"]
-    assert [s.name for s in search(CATALOGUE, "se")][0] == "SqueezeExcite"
+    assert search(CATALOGUE, "se")[0].name == "SqueezeExcite"
     assert [s.name for s in search(CATALOGUE, "channel reweights")] == ["SqueezeExcite"]
     assert search(CATALOGUE, "nothing of the sort") == []
 

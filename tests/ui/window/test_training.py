@@ -12,17 +12,7 @@ from designer.train.run import RunFolder, process_of
 from designer.ui.run_bar import run_title
 from designer.ui.run_watch import runs_in
 from designer.ui.train_dock import TrainDock
-
-STEPS = 24
-
-
-def small(document, epochs=1):
-    """The quick-start detector, cut down to seconds."""
-    document.set_param(next(n for n in document.data.nodes if n.component == "io.image_input"), "height", 64)
-    document.set_param(next(n for n in document.data.nodes if n.component == "io.image_input"), "width", 64)
-    document.set_data(train_images=STEPS * 2, val_images=4)
-    document.set_training(epochs=epochs, batch=2, workers=0, device="cpu", checkpoint_every=1)
-    return document
+from tests.ui.window.support import STEPS, small, steps
 
 
 @pytest.fixture
@@ -37,11 +27,6 @@ def dock(home, qtbot):
     process = process_of(made.watch.run) if made.watch.run is not None else None
     if process is not None:
         process.kill()
-
-
-def steps(dock):
-    series = dock.curves.loss.series.get("loss")
-    return len(series.x) if series else 0
 
 
 def test_twenty_steps_are_seen_on_the_curve(dock, qtbot):
