@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from designer.graph.model import GraphData
 from designer.graph.view import topological
 
-GAP_X, GAP_Y = 80.0, 36.0
-SWEEPS = 8
+GAP_X, GAP_Y = 128.0, 36.0
+LANE = 10.0
+SWEEPS = 16
 """Passes that order each column by its neighbours; more change nothing visible on networks of 300 nodes."""
 
 
@@ -38,14 +39,37 @@ def layout(data: GraphData, sizes: Mapping[str, tuple[float, float]]) -> dict[st
     columns: list[list[str]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
     for node in order:
         columns[depth[node]].append(node)
-    middle = _rows(columns, before, after, sizes)
+    room = dict(sizes)
+    for node in order:
+        for target in list(after[node]):
+            _lead_past(node, target, depth, columns, before, after, room)
+    middle = _rows(columns, before, after, room)
     positions: dict[str, tuple[float, float]] = {}
     x = 0.0
     for column in columns:
         for node in column:
-            positions[node] = (round(x), round(middle[node] - sizes[node][1] / 2))
-        x += max(sizes[n][0] for n in column) + GAP_X
+            if node in sizes:
+                positions[node] = (round(x), round(middle[node] - sizes[node][1] / 2))
+        x += max(room[n][0] for n in column) + GAP_X
     return positions
+
+
+def _lead_past(
+    node: str, target: str, depth: dict[str, int], columns: list[list[str]], before: dict[str, list[str]],
+    after: dict[str, list[str]], room: dict[str, tuple[float, float]],
+) -> None:  # fmt: skip
+    """Keeps a lane free for a wire that passes over columns: a place holder in each of them."""
+    last = node
+    for column in range(depth[node] + 1, depth[target]):
+        holder = f"{node} -> {target} @ {column}"
+        columns[column].append(holder)
+        room[holder] = (0.0, LANE)
+        before[holder], after[holder] = [last], []
+        after[last] = [holder if n == target else n for n in after[last]] if last == node else [holder]
+        last = holder
+    if last != node:
+        after[last] = [target]
+        before[target] = [last if n == node else n for n in before[target]]
 
 
 def _rows(
@@ -63,7 +87,7 @@ def _rows(
         for column in columns if forward else reversed(columns):
             near = before if forward else after
             wanted = {n: _mean([middle[m] for m in near[n]], middle[n]) for n in column}
-            column.sort(key=lambda n: wanted[n])  # noqa: B023  used at once
+            column.sort(key=lambda n: wanted[n])
             _stack(column, wanted, sizes, middle)
     return middle
 
