@@ -11,7 +11,7 @@ from designer.engine.words import arriving, label, name_of, size
 from designer.graph.problems import Fix, Problem
 from nodes.sdk.build import Info, TensorInfo, shape_text
 from nodes.sdk.errors import BadInput, ComponentError
-from nodes.sdk.spec import ComponentSpec
+from nodes.sdk.spec import ComponentSpec, Port
 
 if TYPE_CHECKING:
     from designer.engine.fixes import Case
@@ -33,7 +33,9 @@ def explain(case: Case) -> Problem:
     if error.code == "small":
         return _small(case, error)
     if error.code in ("param", "layer"):
-        return _problem(case, "", error.message, fixes.param_fixes(case), error.code, "Set other parameters.")
+        found = (*fixes.param_fixes(case), *fixes.channel_fixes(case, error))
+        todo = "Set other parameters." if case.spec.settings else "Wire something else to it, or mend the component."
+        return _problem(case, "", error.message, found, error.code, todo)
     return _problem(case, error.port, _labelled(case, error), (), error.code, "Wire something else.")
 
 
@@ -71,34 +73,40 @@ def _sizes(case: Case, error: BadInput) -> Problem:
 
 
 def _off_level(spec: ComponentSpec, inputs: Mapping[str, Info]) -> tuple[str, str, tuple[int, ...]] | None:
-    """The first port whose map is not as large as its dims (`B C4 H/2 W/2`) say beside the port that has H and W.
+    """The port whose map is not as large as its dims (`B C4 H/2 W/2`) say beside the others.
 
     Returns:
-        The port, the port it is measured by, and the size it should have; None when all levels are as declared.
+        The port, a port that it is measured by, and the size it should have; None when all levels are as declared.
     """
-    known: dict[str, int] = {}
-    by = ""
-    for port in spec.inputs:
-        info = inputs.get(port.name)
-        letters = port.dims.split()
-        if not isinstance(info, TensorInfo) or len(letters) != len(info.shape):
-            continue
-        want = list(info.shape)
-        for i, (letter, got) in enumerate(zip(letters, info.shape, strict=True)):
-            if letter.isidentifier():
-                known.setdefault(letter, got)
-                by = by or port.name
-            elif (match := re.fullmatch(r"(\w+)/(\d+)", letter)) and match[1] in known:
-                want[i] = -(-known[match[1]] // int(match[2]))
-        # Half of an odd side is rounded up by a padded convolution and down by a pool; both are a fair half.
-        if any(abs(got - right) > 1 for got, right in zip(info.shape, want, strict=True)):
-            return port.name, by, tuple(want)
-    return None
+    levels = {port.name: found for port in spec.inputs if (found := _level_of(port, inputs.get(port.name)))}
+    best: tuple[int, str, str, tuple[int, ...]] | None = None
+    for by, (factor, sides) in levels.items():
+        finest = (sides[0] * factor, sides[1] * factor)
+        # Odd sides are halved up or down, which comes to less than one cell of the coarser of two levels.
+        wrong = [
+            port
+            for port, (other, got) in levels.items()
+            if any(abs(whole - side * other) >= max(factor, other) for whole, side in zip(finest, got, strict=True))
+        ]
+        # The port that disagrees with most others is the one at fault.
+        if wrong and (best is None or len(wrong) < best[0]):
+            want = tuple(-(-whole // levels[wrong[0]][0]) for whole in finest)
+            best = (len(wrong), wrong[0], by, want)
+    return best[1:] if best is not None else None
+
+
+def _level_of(port: Port, info: Info | None) -> tuple[int, tuple[int, int]] | None:
+    """How many times smaller than H and W a port's map is declared to be, and its height and width."""
+    letters = port.dims.split()
+    if not isinstance(info, TensorInfo) or len(letters) != 4 or len(info.shape) != 4:
+        return None
+    match = re.fullmatch(r"H(?:/(\d+))?", letters[2])
+    return (int(match[1] or 1), (info.shape[2], info.shape[3])) if match else None
 
 
 def _level(case: Case, port: str, by: str, want: tuple[int, ...]) -> Problem:
     """A level of a pyramid that has another level's size."""
-    expected = TensorInfo(want)
+    expected = TensorInfo((1, 1, *want))
     text = f"input {port} is {size(case.inputs[port])}, expected {size(expected)} beside input {by} of "
     text += size(case.inputs[by])
     found = fixes.level_fixes(case, port, expected)

@@ -116,7 +116,7 @@ def _dead_branches(data: GraphData, heads: list[Node]) -> Iterator[Problem]:
         branch = [n for n in dead if n in reached([dead[-1]], both)]
         dead = [n for n in dead if n not in branch]
         last, before = titles[branch[-1]], len(branch) - 1
-        with_it = f" and the {before} node{'s' * (before > 1)} with it" if before else ""
+        with_it = f" and {before} more node{'s' * (before > 1)}" if before else ""
         fix = Fix(f"Remove {last}{with_it}", tuple({"op": "remove", "node": n} for n in branch))
         text = (
             f"{last}{with_it} lead{'' if before else 's'} to no head: not trained, not part of the exported model. "

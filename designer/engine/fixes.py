@@ -77,6 +77,17 @@ def level_fixes(case: Case, port: str, expected: TensorInfo) -> tuple[Fix, ...]:
     return tuple(_inserting(case, _resizing(case, port, expected)))
 
 
+def channel_fixes(case: Case, error: BadInput) -> tuple[Fix, ...]:
+    """A 1x1 convolution before the node whose layer wants another number of channels, `error.other`."""
+    if error.dim != "C":
+        return ()
+    want = int(error.other)
+    params = {"out_channels": want, "kernel_size": 1}
+    before = f"Insert Conv 1x1 to {want} channels before"
+    maps = [p for p, info in case.inputs.items() if isinstance(info, TensorInfo) and info.kind == "map"]
+    return tuple(_inserting(case, [(port, CONV, params, f"{before} {label(case.spec, port)}") for port in maps]))
+
+
 def _resizing(case: Case, port: str, like: TensorInfo) -> Iterator[Candidate]:
     """Ways to bring the map at `port` to the size of `like`."""
     have = case.inputs[port]

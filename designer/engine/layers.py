@@ -15,7 +15,7 @@ def watch(module: nn.Module) -> None:
     """Makes every layer inside a module refuse, with a BadInput, an input that it cannot take.
 
     `code` is `small` when a map is smaller than a window, with the smallest side that would do as `other`, else
-    `layer`.
+    `layer`; then `dim` is `C` and `other` the channels it takes, if it is about channels.
     """
     for name, layer in module.named_modules():
         for kind, check in _CHECKS:
@@ -31,7 +31,8 @@ def _before(check: Callable[[Any, Tensor], None], name: str, layer: nn.Module, a
         check(layer, args[0])
     except BadInput as error:
         where = f"its {type(layer).__name__} {name!r}" if name else f"its {type(layer).__name__}"
-        raise BadInput(f"{where} {error.message}", code=error.code, other=error.other) from None
+        message = f"{where} {error.message}"
+        raise BadInput(message, code=error.code, other=error.other, dim=error.dim) from None
 
 
 def _shape(x: Tensor) -> str:
@@ -45,7 +46,8 @@ def _rank(x: Tensor, *allowed: int) -> None:
 
 def _channels(x: Tensor, want: int, dim: int = 1) -> None:
     if x.shape[dim] != want:
-        raise BadInput(f"takes {want} channels, got {x.shape[dim]} ({_shape(x)})", code="layer")
+        got = f"got {x.shape[dim]} ({_shape(x)})"
+        raise BadInput(f"takes {want} channels, {got}", code="layer", other=str(want), dim="C")
 
 
 def _two(value: Any) -> tuple[int, int]:
