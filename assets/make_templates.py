@@ -35,7 +35,7 @@ def detector(name: str, summary: str, side: int, classes: int, size: str = "n") 
 
 def quick_start() -> Document:
     doc = detector("Quick start", "A small detector that learns drawn shapes in minutes, on any machine.", 160, 3)
-    doc.set_training(epochs=8, batch=16, optimizer="adamw", learning_rate=0.002, jitter=0.3, workers=0)
+    doc.set_training(epochs=6, batch=16, optimizer="adamw", learning_rate=0.002, jitter=0.3, workers=0)
     doc.set_data(kind="shapes", classes=3, train_images=1024, val_images=128)
     return doc
 

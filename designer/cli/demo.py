@@ -61,9 +61,8 @@ def run_demo(out: Path, epochs: int) -> None:
     console.print(f"   {onnx.text()}", highlight=False)
 
     console.print(f"\n[bold]Done in {time.perf_counter() - started:.0f} s.[/] Everything is in {out}:", highlight=False)
-    made = {
-        "document": drawn, "run": run.path, "loss curves": curves, "predictions": pictures, "PyTorch": folder, "ONNX": onnx.path,
-    }  # fmt: skip
+    made = {"document": drawn, "run": run.path, "loss curves": curves, "predictions": pictures}
+    made |= {"PyTorch": folder, "ONNX": onnx.path}
     for name, path in made.items():
         console.print(f"  {name:<12} {path}", highlight=False, soft_wrap=True)
     if values.get("map50", 0) < 0.3:

@@ -127,7 +127,8 @@ class _Show:
                 self.progress.update(self.bar, total=event["epochs"] * event["batches"], description="Training")
                 again = f", resumed from step {event['resumed_from']}" if event.get("resumed_from") is not None else ""
                 self._line(
-                    f"Training on {event['device']}: {count(event['params'])} parameters, {event['images']} images{again}"
+                    f"Training on {event['device']}: {count(event['params'])} parameters, "
+                    f"{event['images']} images{again}"
                 )
             case "step":
                 facts = f"loss {event['loss']:.3f}  {event['images_per_s']:.0f} images/s"

@@ -43,7 +43,7 @@ class Item:
     boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
     labels: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     true_boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
-    fit: Fit = Fit(1.0, 0, 0, 0, 0)
+    fit: Fit = field(default_factory=lambda: Fit(1.0, 0, 0, 0, 0))
     name: str = ""
 
 

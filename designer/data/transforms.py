@@ -15,7 +15,7 @@ PAD = 114
 
 
 class Fit(NamedTuple):
-    """How an image was fitted: `scale`, then `left` and `top` bars in pixels; `height` and `width` are the original's."""
+    """How an image was fitted: `scale`, then bars `left` and `top` in pixels; `height` and `width` of the original."""
 
     scale: float
     left: int

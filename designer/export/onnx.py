@@ -220,7 +220,8 @@ def _match(expected: Detections, got: Detections, least: float = 0.05) -> tuple[
 def _refuse(report: OnnxReport, side: int) -> None:
     if report.max_abs_diff > 1e-3 or report.boxes_max_abs_diff > 1e-3 * side or report.unmatched:
         raise ExportError(
-            f"onnxruntime disagrees with torch: scores by {report.max_abs_diff:.2g}, boxes by {report.boxes_max_abs_diff:.2g} px, "
+            f"onnxruntime disagrees with torch: scores by {report.max_abs_diff:.2g}, "
+            f"boxes by {report.boxes_max_abs_diff:.2g} px, "
             f"{report.unmatched} detections unmatched. Nothing was written; try another opset, or export to PyTorch."
         )
 

@@ -40,7 +40,8 @@ class PytorchReport:
 
     def text(self) -> str:
         same = "equal to the document's bit for bit" if self.max_abs_diff == 0 else f"within {self.max_abs_diff:.2g}"
-        return f"{self.path}: {len(self.files)} files, {self.parameters:,} parameters; outputs {same}, run without Netwright."
+        size = f"{len(self.files)} files, {self.parameters:,} parameters"
+        return f"{self.path}: {size}; outputs {same}, run without Netwright."
 
 
 def export_pytorch(data: GraphData, folder: str | Path, weights: str | Path | None = None) -> PytorchReport:
@@ -159,13 +160,11 @@ def _verify(folder: Path, compiled: Compiled, sample: torch.Tensor) -> float:
         shutil.rmtree(cached, ignore_errors=True)
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no reason given"
-        raise ExportError(
-            f"The written code does not run by itself: {reason}. Nothing was exported; please report this."
-        )
+        raise ExportError(f"The written code does not run by itself: {reason}. Nothing was exported; please report it.")
     difference = float(json.loads(done.stdout.strip().splitlines()[-1]))
     if difference > 1e-4:
         raise ExportError(
-            f"The written code gives other outputs (difference {difference:.2g}). Nothing was exported; please report this."
+            f"The written code gives other outputs (off by {difference:.2g}). Nothing was exported; please report it."
         )
     return difference
 

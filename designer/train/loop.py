@@ -201,15 +201,23 @@ class Trainer:
             self._write(self.run.best_path, best=True)
         return metrics
 
-    # -- telling and obeying -------------------------------------------------------------------------------------------
+    # -- telling and obeying -----------------------------------------------------------------------------------------
 
     def _say_start(self) -> None:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         self.events.write(
-            "start", device=name, torch=torch.__version__, params=sum(p.numel() for p in self.compiled.model.parameters()), batches=self.batches, epochs=self.settings.epochs,
-            images=len(self.splits.train), task=self.task, class_names=self.splits.class_names,  # type: ignore[arg-type]
-            precision=self.accelerator.mixed_precision, resumed_from=self.resumed_from,
-        )  # fmt: skip
+            "start",
+            device=name,
+            torch=torch.__version__,
+            params=sum(p.numel() for p in self.compiled.model.parameters()),
+            batches=self.batches,
+            epochs=self.settings.epochs,
+            images=len(self.splits.train),  # type: ignore[arg-type]
+            task=self.task,
+            class_names=self.splits.class_names,
+            precision=self.accelerator.mixed_precision,
+            resumed_from=self.resumed_from,
+        )
         for note in self.splits.notes:
             self.events.write("warning", message=note)
 
@@ -254,7 +262,7 @@ class Trainer:
             self._save()
         return command != "stop"
 
-    # -- checkpoints -----------------------------------------------------------------------------------------------------
+    # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
         self._write(self.run.last_path, best=False)

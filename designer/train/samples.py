@@ -28,10 +28,11 @@ def save_samples(
     path: Path,
     count: int = SAMPLES,
 ) -> Path | None:
-    """Draws predictions on the first images of a data set; None for a task without boxes, or without a readable image."""
+    """Draws predictions on the first images of a data set; None for a task without boxes or without images."""
     if task != "detect":
         return None
-    items = [item for i in range(min(count, len(dataset))) if (item := dataset[i]).image is not None]  # type: ignore[arg-type]
+    first = [dataset[i] for i in range(min(count, len(dataset)))]  # type: ignore[arg-type]
+    items = [item for item in first if item.image is not None]
     if not items:
         return None
     training = model.training

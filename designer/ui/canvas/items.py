@@ -30,7 +30,7 @@ HEADER = 46.0
 ROW = 20.0
 PORT = 5.0
 """Radius of a port; it can be grabbed from further away (`CanvasViewer.GRAB`)."""
-FAR, NEAR = 0.35, 0.65
+FAR, NEAR = 0.3, 0.45
 """Scales below which only cards are drawn, and above which text of the second rank is."""
 
 
@@ -341,7 +341,7 @@ class WireItem(PipeItem):
     def _draw_label(self, painter: QPainter, look: Look) -> None:
         start, end = self.output_port.centre(), self.input_port.centre()
         width = look.small_metrics.horizontalAdvance(self.label) + 12
-        if end.x() - start.x() < width + 2 * PORT and not self.hovered:
+        if end.x() - start.x() < width - 2 * PORT and not self.hovered:
             return
         middle = self.path().pointAtPercent(0.5)
         # Above a level wire, across a slanted one.

@@ -199,7 +199,7 @@ class CanvasView(QWidget):
                 names = [w.target_port for w in wires[0]], [w.source_port for w in wires[1]]
                 item.set_ports(*port_tuples(item.spec, *names))
 
-    # -- gestures ------------------------------------------------------------------------------------------------------
+    # -- gestures ----------------------------------------------------------------------------------------------------
 
     def _edit(self, action: Callable[[Document], Any]) -> Any:
         """Runs an edit; a refusal is told in the status line."""
@@ -324,7 +324,7 @@ class CanvasView(QWidget):
                 entry.setText(f"{text}\t{QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)}")
         return menu
 
-    # -- selection and view --------------------------------------------------------------------------------------------
+    # -- selection and view ------------------------------------------------------------------------------------------
 
     def selected_ids(self) -> list[str]:
         return [node_id for node_id, item in self.nodes.items() if item.isSelected()]
@@ -361,7 +361,7 @@ class CanvasView(QWidget):
     def zoom_100(self) -> None:
         self.viewer.look_at(self.viewer._scene_range.center(), 1.0)
 
-    # -- actions ---------------------------------------------------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------------------------------------
 
     def delete_selected(self) -> None:
         ids, wires = self.selected_ids(), self._selected_wires()

@@ -101,7 +101,7 @@ class CanvasViewer(NodeViewer):
     def show_rect(self, rect: QRectF, largest: float = 1.0) -> None:
         """Shows a rectangle whole, never enlarged beyond `largest`."""
         view = self.viewport()
-        margin = 48
+        margin = 28
         scale = min(
             (view.width() - 2 * margin) / max(rect.width(), 1), (view.height() - 2 * margin) / max(rect.height(), 1)
         )
