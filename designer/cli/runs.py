@@ -117,7 +117,8 @@ class _Show:
         )
         self.progress = Progress(*columns, console=errors, disable=quiet or not sys.stderr.isatty())
         self.bar = self.progress.add_task("Starting", total=None, facts="")
-        self.quiet, self.metrics, self.error = quiet, {}, ""
+        self.quiet, self.error = quiet, ""
+        self.metrics: dict[str, Any] = {}
         self.epochs = 0
 
     def event(self, event: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ def read_coco(path: Path, train: str = "", val: str = "", seed: int = 0) -> tupl
     if not path.exists():
         raise DataError("There is no such file or folder. Give a COCO folder or annotation file.", path)
     first = path if path.is_file() else _find(path, train, "train")
+    assert first is not None  # the training part is not optional
     part, names = read_annotations(first, path if path.is_dir() else path.parent)
     second = (
         None if path.is_file() and not val else _find(path if path.is_dir() else path.parent, val, "val", optional=True)
@@ -53,9 +54,8 @@ def _find(root: Path, wanted: str, which: str, optional: bool = False) -> Path |
     return found[0] if found else None
 
 
-def read_annotations(path: Path | None, root: Path) -> tuple[Part, list[str]]:
+def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
     """Records and class names of one annotation file; category ids become 0, 1, ... in their own order."""
-    assert path is not None
     raw = _load(path)
     categories = sorted(raw["categories"], key=lambda c: c["id"])
     index = {c["id"]: i for i, c in enumerate(categories)}

@@ -268,7 +268,7 @@ def make_loader(
         batch_size=batch,
         shuffle=shuffle,
         num_workers=workers,
-        collate_fn=COLLATE[task],  # type: ignore[arg-type]
+        collate_fn=COLLATE[task],
         generator=generator,
         pin_memory=pin,
         persistent_workers=workers > 0,

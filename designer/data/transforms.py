@@ -73,7 +73,7 @@ def _colour(strength: float) -> list[v2.Transform]:
 
 def as_boxes(boxes: Tensor, size: tuple[int, int]) -> tv_tensors.BoundingBoxes:
     """Marks [N, 4] corners as boxes of an image of this size, so that v2 transforms move them along."""
-    return tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)  # type: ignore[call-arg]
+    return tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)
 
 
 def to_float(images: Tensor) -> Tensor:

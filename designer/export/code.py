@@ -161,9 +161,7 @@ def _class(
     )
 
 
-def _construct(
-    owner: str, target: str, inner: nn.Module, path: str, shapes: Mapping[str, Any], written: Written
-) -> str:
+def _construct(target: str, inner: nn.Module, path: str, shapes: Mapping[str, Any], written: Written) -> str:
     """The expression that makes a submodule: a component with its arguments, or a class written for a composite."""
     made: Made = inner.made_with  # type: ignore[assignment]
     spec = spec_of(made.declared)
@@ -203,17 +201,22 @@ def _variables(module: fx.GraphModule) -> dict[fx.Node, str]:
     for node in module.graph.nodes:
         if node.op == "call_function" and node.target is operator.getitem:
             source, index = node.args
-            spec = spec_of(module.get_submodule(source.target).made_with.declared)
+            spec = spec_of(_made(module, source.target).declared)
             names[node] = f"{source.name}_{spec.outputs[index].name}"
         else:
             names[node] = node.name
     return names
 
 
+def _made(graph: fx.GraphModule | None, target: object) -> Made:
+    """What the submodule of a call was made from."""
+    assert graph is not None
+    return graph.get_submodule(str(target)).made_with  # type: ignore[return-value]
+
+
 def _call(node: fx.Node, names: Mapping[fx.Node, str], path: str, shapes: Mapping[str, Any]) -> str:
-    module = node.graph.owning_module.get_submodule(node.target)
-    outputs = spec_of(module.made_with.declared).outputs
-    arguments = ", ".join(names[a] for a in node.args)
+    outputs = spec_of(_made(node.graph.owning_module, node.target).declared).outputs
+    arguments = ", ".join(names[a] for a in node.args if isinstance(a, fx.Node))
     picked = {user.args[1]: names[user] for user in node.users if user.target is operator.getitem}
     targets = [picked.get(i, "_") for i in range(len(outputs))] if len(outputs) > 1 else [names[node]]
     found = shapes.get(f"{path}{node.target}")

@@ -108,7 +108,7 @@ class _Plain(ast.NodeTransformer):
         if name in TENSORS:
             return ast.Name("Tensor")
         if name == "Annotated" and isinstance(node.slice, ast.Tuple):
-            return self.visit(node.slice.elts[0])  # type: ignore[no-any-return]
+            return self.visit(node.slice.elts[0])
         return self.generic_visit(node)
 
 

@@ -93,4 +93,4 @@ def real(detections: Any, index: int) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, scores and labels of one image of a batch of padded detections, padding left out, on the CPU."""
     keep = detections.labels[index] >= 0
     picked = (detections.boxes[index][keep], detections.scores[index][keep], detections.labels[index][keep])
-    return tuple(t.detach().to("cpu", torch.float32) for t in picked)  # type: ignore[return-value]
+    return tuple(t.detach().to("cpu", torch.float32) for t in picked)

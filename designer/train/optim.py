@@ -12,6 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from designer.graph.training import TrainingSettings
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
     """SGD or AdamW over what is trainable; norms and biases (parameters of one dimension) are not decayed."""
@@ -51,7 +53,7 @@ def make_average(model: nn.Module, decay: float) -> AveragedModel:
     """A moving average of weights and buffers. The decay grows as (1 + n) / (10 + n) so that short runs profit too."""
 
     @torch.no_grad()
-    def average(kept: list[Tensor], fresh: list[Tensor], count: Tensor | int) -> None:
+    def average(kept: Tensors, fresh: Tensors, count: Tensor | int) -> None:
         n = int(count)
         now = min(decay, (1 + n) / (10 + n))
         if kept and kept[0].is_floating_point():

@@ -66,7 +66,7 @@ def draw_found(
     captions = [f"{names[int(k)]} {s:.2f}" for k, s in zip(labels[keep], scores[keep], strict=True)]
     colours = [PALETTE[int(k) % len(PALETTE)] for k in labels[keep]]
     width = max(1, round(min(image.shape[-2:]) / 160))
-    return draw_bounding_boxes(image, boxes[keep], captions, colours, width=width)  # type: ignore[arg-type]
+    return draw_bounding_boxes(image, boxes[keep], captions, colours, width=width)
 
 
 def save_grid(images: Sequence[Tensor], path: Path, columns: int = 4) -> Path:

@@ -38,7 +38,7 @@ def detections_of(output: Any, nms: nn.Module) -> Detections:
             return value
     for value in values:
         if isinstance(value, Predictions):
-            return nms(value)  # type: ignore[no-any-return]
+            return nms(value)
     raise GraphError("The model gives neither predictions nor detections. Wire its head to an NMS node, or to nothing.")
 
 

@@ -16,7 +16,7 @@ from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.ui import theme as themes
 from designer.ui import wording
-from designer.ui.canvas.items import CanvasPort, NodeItem, WireItem, port_tuples, wire_text
+from designer.ui.canvas.items import NodeItem, WireItem, port_tuples, wire_text
 from designer.ui.canvas.layout import layout
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.search import SearchPopup
@@ -139,8 +139,8 @@ class CanvasView(QWidget):
         if self.document is not None:
             for node in self.document.data.nodes:
                 self._draw_node(node)
-            for wire in self.document.data.wires:
-                self._draw_wire(wire)
+            for made in self.document.data.wires:
+                self._draw_wire(made)
         scene.blockSignals(False)
         self.viewer.viewport().setUpdatesEnabled(True)
         self.selection_changed.emit([])
@@ -229,7 +229,7 @@ class CanvasView(QWidget):
             self.document.move(moved)
             self.document.seal()
 
-    def _on_wire(self, start: CanvasPort, over: CanvasPort | None, picked_up: str) -> None:
+    def _on_wire(self, start: Any, over: Any, picked_up: str) -> None:
         def rewire(document: Document) -> None:
             if over is None:
                 if picked_up:
@@ -248,7 +248,7 @@ class CanvasView(QWidget):
 
         self._edit(rewire)
 
-    def _light_ports(self, start: CanvasPort) -> None:
+    def _light_ports(self, start: Any) -> None:
         """While a wire is dragged, ports that it fits light up and the others fade."""
         if self.document is None:
             return
@@ -317,7 +317,8 @@ class CanvasView(QWidget):
             if not text:
                 menu.addSeparator()
                 continue
-            entry = menu.addAction(text, action)
+            entry = menu.addAction(text)
+            entry.triggered.connect(action)
             entry.setEnabled(enabled)
             if shortcut is not None:
                 # Shown only: the window's own actions carry the shortcut.
