@@ -1,0 +1,204 @@
+"""How fast the canvas is: opens, fits, pans, zooms, drags and edits large documents and prints milliseconds.
+
+    python benchmarks/canvas.py [nodes ...]        default: 30 1000
+
+Off screen unless QT_QPA_PLATFORM says otherwise. A frame is timed from the gesture to the end of its paint in the
+event loop. The bars: 1000 nodes open in under 1000 ms, fit in under 50 ms, a frame in under 16.7 ms.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt
+from PySide6.QtTest import QTest
+
+from designer.graph import Document
+from designer.ui.app import make_application
+from designer.ui.canvas import CanvasView
+from nodes.sdk.spec import Catalogue, ComponentSpec, Param, Port
+
+FRAMES = 24
+ROW = 40
+"""Nodes a row of the drawn grid."""
+
+_WIDE = tuple(f"x{i}" for i in range(4))
+
+
+def catalogue() -> Catalogue:
+    """A component with one port a side, one with four, and one that grows."""
+    settings = (Param("out_channels", "int", 64), Param("depth", "int", 1))
+    one = (Port("x", "map"),)
+    out = (Port("out", "map"),)
+    return Catalogue(
+        (
+            ComponentSpec("io.image", "Image", "io", "", outputs=out, role="input"),
+            ComponentSpec("block.plain", "Plain", "block", "", inputs=one, outputs=out, params=settings),
+            ComponentSpec("fusion.add", "Add", "fusion", "", inputs=(Port("xs", "map", variadic=True),), outputs=out),
+            ComponentSpec(
+                "neck.wide",
+                "Wide",
+                "neck",
+                "",
+                inputs=tuple(Port(n, "map") for n in _WIDE),
+                outputs=tuple(Port(n, "map") for n in _WIDE),
+                params=settings,
+            ),
+        )
+    )
+
+
+def chain(count: int, component: str, known: Catalogue) -> Document:
+    """`count` nodes, each wired to the one before through every port, in rows that a reader would call a grid."""
+    document = Document.new(f"{count} nodes", known)
+    last = None
+    with document.edit("Draw"):
+        for i in range(count):
+            node = document.add(component, title=f"Node {i}", at=(i % ROW * 300.0, i // ROW * 170.0))
+            if last is not None:
+                for port in known[component].outputs:
+                    document.connect(last, node, port.name, "x" if port.name == "out" else port.name)
+            last = node
+    return document
+
+
+def residual(blocks: int, known: Catalogue) -> tuple[Document, list[str]]:
+    """A chain of blocks with skip connections, where a cycle check without memory doubles its time at each block."""
+    document = Document.new("Residual", known)
+    last = document.add("io.image", title="Image")
+    adds = []
+    with document.edit("Draw"):
+        for i in range(blocks):
+            block = document.add("block.plain", title=f"Block {i}")
+            add = document.add("fusion.add", title=f"Add {i}")
+            document.connect(last, block)
+            document.connect(block, add)
+            document.connect(last, add)
+            last = add
+            adds.append(add.id)
+    return document, adds
+
+
+def shapes(document: Document, known: Catalogue) -> dict[str, object]:
+    """An answer like the engine's: a shape for every output."""
+    info = {"kind": "map", "shape": [1, 64, 80, 80], "dtype": "float32"}
+    nodes = {
+        node.id: {"status": "ok", "params": 123456, "outputs": {p.name: info for p in known[node.component].outputs}}
+        for node in document.data.nodes
+    }
+    return {"nodes": nodes, "problems": []}
+
+
+class _Paints(QObject):
+    """Counts the viewport's paint events."""
+
+    def __init__(self, view: CanvasView) -> None:
+        super().__init__()
+        self.count = 0
+        view.viewer.viewport().installEventFilter(self)
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        self.count += event.type() == QEvent.Type.Paint
+        return False
+
+
+def frames(app: object, view: CanvasView, gesture: Callable[[int], object], count: int = FRAMES) -> tuple[float, float]:
+    """Median and worst milliseconds from a gesture to the end of the paint that it caused."""
+    paints = _Paints(view)
+    taken = []
+    for i in range(count):
+        before = paints.count
+        start = time.perf_counter()
+        gesture(i)
+        while paints.count == before:
+            app.processEvents()  # type: ignore[attr-defined]
+        taken.append((time.perf_counter() - start) * 1000)
+    view.viewer.viewport().removeEventFilter(paints)
+    taken.sort()
+    return taken[len(taken) // 2], taken[-1]
+
+
+def report(name: str, value: tuple[float, float] | float, bar: float | None = None) -> None:
+    middle, worst = value if isinstance(value, tuple) else (value, value)
+    verdict = "" if bar is None else ("  ok" if middle < bar else f"  MISSED, bar {bar:g}")
+    print(f"  {name:<26}{middle:9.1f}{worst:9.1f}{verdict}")
+
+
+def timed(act: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    act()
+    return (time.perf_counter() - start) * 1000
+
+
+def pan(view: CanvasView) -> Callable[[int], object]:
+    """Drags with the middle button, to and fro."""
+    port = view.viewer.viewport()
+    middle = port.rect().center()
+    QTest.mousePress(port, Qt.MouseButton.MiddleButton, Qt.KeyboardModifier.NoModifier, middle)
+    return lambda i: QTest.mouseMove(port, middle + QPoint(9 if i % 2 else -9, 5 if i % 2 else -5))
+
+
+def measure(app: object, count: int, component: str, known: Catalogue) -> None:
+    """Prints one table."""
+    print(f"{count} nodes of {component}  (ms: median, worst)")
+    document = chain(count, component, known)
+    view = CanvasView(None, known)
+    view.resize(1600, 900)
+    view.show()
+    app.processEvents()  # type: ignore[attr-defined]
+
+    def opened() -> None:
+        view.set_document(document)
+        view.show_propagation(shapes(document, known))
+        app.processEvents()  # type: ignore[attr-defined]
+
+    big = count >= 1000
+    report("open, with first paint", timed(opened), 1000 if big else None)
+    report("fit", frames(app, view, lambda i: view.fit() if i % 2 else view.zoom_100(), 6), 50)
+    viewer = view.viewer
+    place = QPointF(viewer.viewport().rect().center())
+    for name, scale in (("fit", None), ("0.4", 0.4), ("1:1", 1.0)):
+        if scale is None:
+            view.fit()
+        else:
+            viewer.look_at(QPointF(ROW * 150, count / ROW * 60), scale)
+        app.processEvents()  # type: ignore[attr-defined]
+        report(f"pan at {name}", frames(app, view, pan(view)), 16.7)
+        QTest.mouseRelease(viewer.viewport(), Qt.MouseButton.MiddleButton)
+        report(f"zoom at {name}", frames(app, view, lambda i: viewer.zoom_by(1.06 if i % 2 else 1 / 1.06, place.toPoint())), 16.7)
+    first = document.data.nodes[0].id
+    view.centre_on(first)
+    app.processEvents()  # type: ignore[attr-defined]
+    item = view.nodes[first]
+    report("drag one node", frames(app, view, lambda i: item.moveBy(4 if i % 2 else -4, 2 if i % 2 else -2)), 16.7)
+    report("shapes of all", timed(lambda: view.show_propagation(shapes(document, known))))
+    report("select all", timed(view.select_all))
+    report("delete all", timed(view.delete_selected))
+    report("undo", timed(document.undo))
+    view.set_document(None)
+    view.close()
+    view.deleteLater()
+
+
+def main() -> None:
+    app = make_application()
+    known = catalogue()
+    for count in [int(a) for a in sys.argv[1:]] or [30, 1000]:
+        for component in ("block.plain", "neck.wide"):
+            measure(app, count, component, known)
+    document, adds = residual(40, known)
+    view = CanvasView(document, known)
+    source = document.data.nodes[0].id
+    took = timed(lambda: document.why_not(adds[-1], "out", adds[0], "xs.2"))
+    print(f"cycle check over 40 residual blocks {took:.2f} ms")
+    wired = timed(lambda: document.connect(source, adds[-1]))
+    print(f"connect across 40 residual blocks   {wired:.2f} ms, {len(view.wires)} wires drawn")
+
+
+if __name__ == "__main__":
+    main()
