@@ -43,6 +43,9 @@ ACTIONS: dict[str, Spec] = {
     "duplicate": Spec("&Duplicate", "Ctrl+D", "content-duplicate", "selection"),
     "delete": Spec("De&lete", _Key.Delete, "trash-can-outline", "selection"),
     "select_all": Spec("Select &all", _Key.SelectAll, "select-all", "document"),
+    "bypass": Spec("&Bypass", "B", "debug-step-over", "selection", "Leave the selected nodes out, keeping their wires"),
+    "freeze": Spec("&Freeze", "", "snowflake", "selection", "Keep the weights of the selected nodes in training"),
+    "arrange": Spec("A&rrange all", "Ctrl+L", "sitemap-outline", "document", "Place all nodes from left to right"),
     "find_component": Spec("&Find a component", "Ctrl+F", "magnify"),
     "fit": Spec("&Fit in the window", "F", "fit-to-page-outline", "document", "Show the whole model (F)"),
     "zoom_100": Spec("&100 %", "Ctrl+0", "magnify-scan", "document"),
@@ -57,8 +60,11 @@ MENUS: dict[str, tuple[str, ...]] = {
         "new", "open", "@recent", "@templates", "-", "save", "save_as", "-",
         "export_pytorch", "export_onnx", "-", "close", "quit",
     ),
-    "&Edit": ("undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "-", "select_all", "find_component"),
-    "&View": ("fit", "zoom_100", "-", "show_problems", "show_train", "@panels", "-", "@theme"),
+    "&Edit": (
+        "undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "-",
+        "bypass", "freeze", "-", "select_all", "find_component",
+    ),
+    "&View": ("fit", "zoom_100", "arrange", "-", "show_problems", "show_train", "@panels", "-", "@theme"),
     "&Model": ("train", "-", "export_pytorch", "export_onnx"),
     "&Help": ("about",),
 }  # fmt: skip
@@ -72,8 +78,7 @@ class Actions:
         self._actions: dict[str, QAction] = {}
         for name, spec in ACTIONS.items():
             action = QAction(spec.text, window)
-            if spec.shortcut:
-                action.setShortcut(QKeySequence(spec.shortcut))
+            action.setShortcuts(_keys(spec.shortcut))
             glyphs.keep_icon(action, spec.glyph)
             if spec.tip:
                 action.setToolTip(spec.tip)
@@ -102,4 +107,14 @@ class Actions:
             self._actions[name].setEnabled(not spec.needs or spec.needs in have)
 
 
+def _keys(shortcut: str | QKeySequence.StandardKey) -> list[QKeySequence]:
+    """The platform's own keys for a standard action, and those that everybody tries where it has none or others."""
+    if isinstance(shortcut, str):
+        return [QKeySequence(shortcut)] if shortcut else []
+    found = QKeySequence.keyBindings(shortcut)
+    usual = (QKeySequence(keys) for keys in _USUAL.get(shortcut, ()))
+    return [*found, *(keys for keys in usual if keys not in found)]
+
+
+_USUAL = {_Key.Redo: ("Ctrl+Shift+Z", "Ctrl+Y"), _Key.SaveAs: ("Ctrl+Shift+S",), _Key.Quit: ("Ctrl+Q",)}
 _SUBMENUS = {"recent": "Open &recent", "templates": "New from &template", "theme": "&Theme", "panels": "Pa&nels"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from designer.graph.document import Document
 from nodes.sdk.spec import Catalogue
 
 DEBOUNCE_MS = 30
-"""Edits closer together than this are propagated once."""
+"""Edits closer together than this are propagated together."""
 
 _LOOKS_ONLY = {"position", "x", "y", "note", "color"}
 
@@ -57,6 +58,7 @@ class EngineLink(QObject):
         self._unsubscribe: Callable[[], None] | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._newest_propagate = 0
+        self._asked = 0.0
         self._detail = ""
         self.state = "starting"
         self.catalogue: Catalogue | None = None
@@ -64,7 +66,6 @@ class EngineLink(QObject):
         self._exited.connect(self._on_exit)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(DEBOUNCE_MS)
         self._timer.timeout.connect(self.propagate_now)
         self._client: EngineClient | None = None
 
@@ -137,6 +138,7 @@ class EngineLink(QObject):
         if self._document is None or self._client is None:
             return
         self._newest_propagate += 1
+        self._asked = time.monotonic()
         mine = self._newest_propagate
         data = self._document.data.model_dump(mode="json", exclude={"groups"})
         self.ask("propagate", {"document": data}, lambda result: self._on_propagated(mine, result), self._on_failed)
@@ -145,7 +147,9 @@ class EngineLink(QObject):
         looks = isinstance(change, (GroupAdded, GroupRemoved, GroupChanged))
         looks = looks or (isinstance(change, NodeChanged) and change.field in _LOOKS_ONLY)
         if not looks:
-            self._timer.start()
+            # The first edit goes out as soon as it is whole; those that follow at once (a drag) wait for each other.
+            resting = time.monotonic() - self._asked > DEBOUNCE_MS / 1000
+            self._timer.start(0 if resting else DEBOUNCE_MS)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 

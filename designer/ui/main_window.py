@@ -72,6 +72,9 @@ class MainWindow(WindowLayout):
             "duplicate": canvas.duplicate,
             "delete": canvas.delete_selected,
             "select_all": canvas.select_all,
+            "bypass": canvas.toggle_bypass,
+            "freeze": canvas.toggle_freeze,
+            "arrange": canvas.arrange,
             "find_component": self._find_component,
             "fit": canvas.fit,
             "zoom_100": canvas.zoom_100,
@@ -106,6 +109,7 @@ class MainWindow(WindowLayout):
         self.train.state_changed.connect(self._on_run_state)
         self.train_button.clicked.connect(self.start_training)
         self.status.zoom_clicked.connect(self.canvas.zoom_100)
+        self.canvas.zoom_changed.connect(self.status.show_zoom)
         self.welcome.new_requested.connect(self.files.new)
         self.welcome.open_requested.connect(self.files.ask_open)
         self.welcome.template_chosen.connect(self.files.open_template)

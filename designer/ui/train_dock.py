@@ -7,7 +7,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from designer.ui.curves import Curves
 
 FORM_WIDTH = 288
+CURVES_AFTER_MS = 300
 
 
 class TrainDock(QWidget):
@@ -66,7 +67,8 @@ class TrainDock(QWidget):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self.make_curves()
+        # After the frame that shows this tab: the import must not delay it.
+        QTimer.singleShot(CURVES_AFTER_MS, self.make_curves)
 
     def make_curves(self) -> Curves:
         """The curves; pyqtgraph is imported when they are first wanted."""

@@ -78,6 +78,7 @@ class WindowLayout(QMainWindow):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.problems, "Problems")
         self.tabs.addTab(self.train, "Train")
+        self.tabs.setCurrentWidget(self.train)
         self.tabs.setAccessibleName("Problems and training")
         area = Qt.DockWidgetArea
         self.left = self._dock("Components", self.palette_panel, area.LeftDockWidgetArea)

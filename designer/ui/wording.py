@@ -62,12 +62,12 @@ def seconds(value: float | None) -> str:
     return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
-_SHORT = {"iou": "IoU", "dfl": "DFL", "cls": "class", "nms": "NMS", "ema": "EMA", "num": "number of"}
+_SHORT = {"iou": "IoU", "dfl": "DFL", "cls": "class", "nms": "NMS", "ema": "EMA"}
 
 
 def title(name: str) -> str:
-    """`weight_decay` -> `Weight decay`, `iou_threshold` -> `IoU threshold`."""
-    words = " ".join(_SHORT.get(word, word) for word in name.split("_") if word)
+    """`weight_decay` -> `Weight decay`, `iou_threshold` -> `IoU threshold`, `num_classes` -> `Classes`."""
+    words = " ".join(_SHORT.get(word, word) for word in name.split("_") if word not in ("", "num"))
     return words[:1].upper() + words[1:]
 
 
