@@ -120,8 +120,8 @@ def module_names(data: GraphData) -> dict[str, str]:
     return names
 
 
-_TAKEN = frozenset(vars(nn.Module())) | {"meta", "made_with"}
-"""Attributes of every module and GraphModule, which no submodule may be called."""
+_TAKEN = frozenset(vars(nn.Module())) | {"self", "meta", "made_with"}
+"""What no submodule may be called besides `dir(nn.Module)`: attributes of a GraphModule, and the name in its forward."""
 
 
 class _Compiler:
