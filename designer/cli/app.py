@@ -72,7 +72,7 @@ def gui(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("netwright-demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data; 0 keeps the document's.")] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.", show_default="6")] = None,
 ) -> None:
     """Design, train, evaluate and export a small detector, start to end."""
     from designer.cli.demo import run_demo

@@ -14,12 +14,12 @@ from designer.train.events import EventTail
 from designer.train.run import RunFolder
 
 
-def run_demo(out: Path, epochs: int) -> None:
+def run_demo(out: Path, epochs: int | None = None) -> None:
     """Writes the quick-start document, trains it, measures it, exports it twice, and says where everything is.
 
     Args:
         out: folder for all of it.
-        epochs: passes over the data; 0 keeps the document's.
+        epochs: passes over the data; those of the document by default.
     """
     from designer.export import export_onnx, export_pytorch
     from designer.train import trained

@@ -30,6 +30,9 @@ class _Absent:
     def __repr__(self) -> str:
         return "ABSENT"
 
+    def __reduce__(self) -> str:
+        return "ABSENT"  # the one instance, also after a copy
+
 
 ABSENT = _Absent()
 

@@ -47,7 +47,7 @@ def parse(text: str, path: str | Path = "") -> GraphData:
     try:
         raw = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        ended = error.pos >= len(text.rstrip())
+        ended = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
         reason = "The file ends in the middle; it was cut off" if ended else f"This is not JSON: {error.msg}"
         remedy = "Restore it from a backup or from version control."
         raise DocumentError(f"{reason} (column {error.colno}). {remedy}", path, error.lineno) from None
@@ -121,15 +121,19 @@ def _check_ids(data: GraphData, text: str, path: str | Path) -> None:
 
 def dump(data: GraphData) -> str:
     """The text of a document: stable order, one node, wire or group a line, so that diffs read well."""
-    raw = data.model_dump(mode="json")
+    raw = data.model_dump()
     lines = []
     for key, value in raw.items():
         if key in ("nodes", "wires", "groups") and value:
-            items = ",\n".join("    " + json.dumps(_trim(key, item), ensure_ascii=False) for item in value)
+            items = ",\n".join("    " + _json(_trim(key, item)) for item in value)
             lines.append(f'  "{key}": [\n{items}\n  ]')
         else:
-            lines.append(f'  "{key}": {json.dumps(value, ensure_ascii=False)}')
+            lines.append(f'  "{key}": {_json(value)}')
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 _DEFAULTS = {"color": "", "note": "", "frozen": False, "disabled": False}

@@ -30,23 +30,16 @@ def validate(data: GraphData, catalogue: Catalogue | None) -> list[Problem]:
 
 
 def _whole(data: GraphData, catalogue: Catalogue | None) -> Iterator[Problem]:
-    loop = _cycle(data)
-    if loop:
+    if loop := _cycle(data):
         titles = {n.id: n.title for n in data.nodes}
-        last = next(w for w in data.wires if w.source == loop[-1] and w.target == loop[0])
-        yield Problem(
-            "error",
-            f"The wires close a loop: {' -> '.join(titles[n] for n in [*loop, loop[0]])}. Take one of them out.",
-            loop[0],
-            last.target_port,
-            "cycle",
-            (
-                Fix(
-                    f"Remove the wire from {titles[loop[-1]]} to {titles[loop[0]]}",
-                    ({"op": "disconnect", "wire": last.id},),
-                ),
-            ),
-        )
+        steps = list(zip(loop, [*loop[1:], loop[0]], strict=True))
+        wires = {step: [w for w in data.wires if (w.source, w.target) == step] for step in steps}
+        # Cut where the fewest wires are; of equal ones the step that was drawn last.
+        cut = min(steps, key=lambda step: (len(wires[step]), -data.wires.index(wires[step][-1])))
+        edits = tuple({"op": "disconnect", "wire": w.id} for w in wires[cut])
+        label = f"Disconnect {titles[cut[1]]} from {titles[cut[0]]}"
+        message = f"The wires close a loop: {' -> '.join(titles[n] for n in [*loop, loop[0]])}. {label}."
+        yield Problem("error", message, cut[1], wires[cut][-1].target_port, "cycle", (Fix(label, edits),))
     if catalogue is not None and data.nodes:
         roles = [spec.role for n in data.nodes if (spec := catalogue.get(n.component)) is not None]
         if "input" not in roles and len(roles) == len(data.nodes):
