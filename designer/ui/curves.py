@@ -128,7 +128,7 @@ class Plot(QFrame):
         self._item.getAxis("left").setWidth(44)
         self._x_name = x_name
         self._legend = Legend()
-        self._empty = label("Curves appear with the first steps.", "faint")
+        self._empty = label(f"The first {x_name} has not ended yet." if x_name == "epoch" else "No steps yet.", "faint")
         heading = row(label(title, "section"), self._empty, self._legend, gap=12)
         heading.setStretch(2, 1)
         self.setLayout(column(heading, self._view, margins=(8, 4, 8, 4), gap=2))

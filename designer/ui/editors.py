@@ -15,6 +15,8 @@ from designer.ui.widgets import Switch, restyle, row
 from nodes.sdk.spec import Param
 
 _INT_LIMIT = 2**31 - 1
+FIELD_MIN_WIDTH = 72
+"""Qt's own minimum fits the longest number of the range, which nobody types."""
 
 
 class CalmSpinBox(QSpinBox):
@@ -23,6 +25,7 @@ class CalmSpinBox(QSpinBox):
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumWidth(FIELD_MIN_WIDTH)
         self.setKeyboardTracking(False)
         self.lineEdit().setTextMargins(6, 0, 0, 0)  # the style sheet's padding does not reach the text
         self.setRange(-_INT_LIMIT, _INT_LIMIT)
@@ -37,6 +40,7 @@ class CalmDoubleSpinBox(QDoubleSpinBox):
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumWidth(FIELD_MIN_WIDTH)
         self.setKeyboardTracking(False)
         self.lineEdit().setTextMargins(6, 0, 0, 0)
         self.setDecimals(12)
@@ -81,6 +85,7 @@ class CalmComboBox(QComboBox):
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumWidth(FIELD_MIN_WIDTH)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         super().wheelEvent(event) if self.hasFocus() else event.ignore()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QSize, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFocusEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
@@ -13,6 +13,7 @@ from designer.graph.document import Document
 from designer.graph.model import Node
 from designer.graph.problems import Fix, Problem
 from designer.ui import glyphs, theme, wording
+from designer.ui.flow_layout import FlowLayout
 from designer.ui.param_rows import ParamRows
 from designer.ui.widgets import ElidedLabel, Switch, Tile, button, clear, column, label, line, row, tool
 from nodes.sdk.spec import ComponentSpec
@@ -44,6 +45,8 @@ class NodePage(QWidget):
         self.params: ParamRows | None = None
         self._shapes = QVBoxLayout()
         self._shapes.setSpacing(4)
+        self._shape_labels: dict[tuple[bool, str], ElidedLabel] = {}
+        self._shown_problems: tuple[Problem, ...] = ()
         self._tiles = {
             "params": Tile("params", "Parameters of this node"),
             "macs": Tile("MACs", "Multiply-accumulates of one image"),
@@ -121,16 +124,17 @@ class NodePage(QWidget):
         self, result: Mapping[str, Any] | None, problems: Sequence[Problem], inputs: Mapping[str, Any] | None = None
     ) -> None:
         """Show what propagation found for this node; `inputs` are the tensors on its incoming wires by port."""
-        clear(self._problems)
-        for problem in problems:
-            self._problems.addWidget(_problem_card(problem, self.fix_chosen.emit))
-        clear(self._shapes)
+        if self._shown_problems != tuple(problems):
+            self._shown_problems = tuple(problems)
+            clear(self._problems)
+            for problem in problems:
+                self._problems.addWidget(_problem_card(problem, self.fix_chosen.emit))
+        rows: dict[tuple[bool, str], str] = {}
         for name, tensor in (inputs or {}).items():
-            self._add_shapes(name, tensor, out=False)
+            rows |= _shape_rows(name, tensor, out=False)
         for name, tensor in ((result or {}).get("outputs") or {}).items():
-            self._add_shapes(name, tensor, out=True)
-        if self._shapes.count() == 0:
-            self._shapes.addWidget(label("Known once its inputs are wired.", "faint"))
+            rows |= _shape_rows(name, tensor, out=True)
+        self._show_shapes(rows)
         if self.params is not None:
             self.params.show_derived((result or {}).get("derived") or {})
         known = result if result is not None and result.get("status") == "ok" else {}
@@ -138,12 +142,17 @@ class NodePage(QWidget):
         self._tiles["macs"].set_text(wording.count(known.get("macs")))
         self._tiles["activation_bytes"].set_text(wording.memory(known.get("activation_bytes")))
 
-    def _add_shapes(self, port: str, tensor: Mapping[str, Any] | None, *, out: bool) -> None:
-        """A row for a tensor, or one for each field of a structured value."""
-        fields = (tensor or {}).get("fields")
-        rows = {port: wording.tensor(tensor)} if not fields else {n: wording.shape(s) for n, s in fields.items()}
-        for name, text in rows.items():
-            self._shapes.addLayout(_shape_row(name, text, out=out))
+    def _show_shapes(self, rows: Mapping[tuple[bool, str], str]) -> None:
+        """Show a shape for each (is it an output, name); labels are kept while the names stay, so nothing flickers."""
+        if list(rows) != list(self._shape_labels) or not rows:
+            clear(self._shapes)
+            self._shape_labels = {key: ElidedLabel() for key in rows}
+            for (out, name), shape in self._shape_labels.items():
+                self._shapes.addLayout(_shape_row(name, shape, out=out))
+            if not rows:
+                self._shapes.addWidget(label("Known once its inputs are wired.", "faint"))
+        for key, text in rows.items():
+            self._shape_labels[key].set_full_text(text)
 
     def _on_param(self, name: str, value: Any) -> None:
         self._document.set_param(self._node_id, name, value)
@@ -178,14 +187,21 @@ class _NoteEdit(QPlainTextEdit):
         self.left.emit()
 
 
-def _shape_row(name: str, text: str, *, out: bool) -> QHBoxLayout:
+def _shape_rows(port: str, tensor: Mapping[str, Any] | None, *, out: bool) -> dict[tuple[bool, str], str]:
+    """A row for a tensor, or one for each field of a structured value."""
+    fields = (tensor or {}).get("fields")
+    if fields:
+        return {(out, name): wording.shape(sizes) for name, sizes in fields.items()}
+    return {(out, port): wording.tensor(tensor)}
+
+
+def _shape_row(name: str, shape: ElidedLabel, *, out: bool) -> QHBoxLayout:
     sign = QLabel()
     glyph, color = ("arrow-left-thin", "accent") if out else ("arrow-right-thin", "text_faint")
     sign.setPixmap(glyphs.icon(glyph, color).pixmap(QSize(14, 14)))
     sign.setToolTip("Output" if out else "Input")
-    port = ElidedLabel(name, "muted")
+    port = ElidedLabel(wording.port(name), "muted")
     port.set_fixed_width(72)
-    shape = ElidedLabel(text)
     shape.setFont(theme.mono_font())
     shape.setObjectName(f"shape_{'out' if out else 'in'}_{name}")
     made = row(sign, port, shape, gap=6)
@@ -199,10 +215,12 @@ def _problem_card(problem: Problem, fix: Any) -> QFrame:
     box = column(
         label(problem.message, "danger" if problem.severity == "error" else "muted", wrap=True), margins=(10, 8, 10, 8)
     )
+    fixes = FlowLayout()
     for one in problem.fixes:
         made = button(one.label, "small", "auto-fix")
         made.clicked.connect(lambda _checked=False, f=one: fix(f))
-        box.addWidget(made, 0, Qt.AlignmentFlag.AlignLeft)
+        fixes.addWidget(made)
+    box.addLayout(fixes)
     card.setLayout(box)
     return card
 

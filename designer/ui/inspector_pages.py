@@ -35,6 +35,7 @@ class DocumentPage(QWidget):
             grid.addWidget(tile, index // 2, index % 2)
         self._facts = QVBoxLayout()
         self._facts.setSpacing(6)
+        self._fact_labels: dict[tuple[str, str], ElidedLabel] = {}
         self.setLayout(
             column(
                 self.name,
@@ -58,19 +59,31 @@ class DocumentPage(QWidget):
         self.tiles["macs"].set_text(wording.count(totals.get("macs")))
         self.tiles["activation_bytes"].set_text(wording.memory(totals.get("activation_bytes")))
         self.tiles["nodes"].set_text(f"{len(data.nodes):,}")
-        clear(self._facts)
-        self._facts.addWidget(label("Data", "section"))
-        for name, value in self._data_facts().items():
-            self._facts.addLayout(fact(name, value))
-        self._facts.addSpacing(4)
-        self._facts.addWidget(label("Training", "section"))
         training = data.training
-        for name, value in {
-            "Epochs": str(training.epochs),
-            "Batch": str(training.batch),
-            "Optimizer": {"sgd": "SGD", "adamw": "AdamW"}.get(training.optimizer, training.optimizer),
-            "Learning rate": f"{training.learning_rate:g}",
-        }.items():
+        facts = {
+            "Data": self._data_facts(),
+            "Training": {
+                "Epochs": str(training.epochs),
+                "Batch": str(training.batch),
+                "Optimizer": {"sgd": "SGD", "adamw": "AdamW"}.get(training.optimizer, training.optimizer),
+                "Learning rate": f"{training.learning_rate:g}",
+            },
+        }
+        keys = [(group, name) for group, values in facts.items() for name in values]
+        if keys != list(self._fact_labels):
+            self._place_facts(keys)
+        for group, name in keys:
+            self._fact_labels[group, name].set_full_text(facts[group][name])
+
+    def _place_facts(self, keys: list[tuple[str, str]]) -> None:
+        """A heading for each group and a label for each name; kept while the names stay, so nothing flickers."""
+        clear(self._facts)
+        self._fact_labels = {key: ElidedLabel() for key in keys}
+        heading = ""
+        for (group, name), value in self._fact_labels.items():
+            if group != heading:
+                heading = group
+                self._facts.addWidget(label(group, "section"))
             self._facts.addLayout(fact(name, value))
 
     def _data_facts(self) -> dict[str, str]:
@@ -115,7 +128,8 @@ class ManyPage(QWidget):
         )
         for node_id in self.ids:
             node = document.node(node_id)
-            box.addLayout(fact(node.title, node.component.rpartition(".")[2].replace("_", " ")))
+            kind = node.component.rpartition(".")[2].replace("_", " ")
+            box.addLayout(fact(node.title, ElidedLabel(kind)))
         box.addStretch(1)
         self.setLayout(box)
         self.refresh({})
@@ -134,11 +148,10 @@ class ManyPage(QWidget):
                 self._document.set_frozen(node_id, on)
 
 
-def fact(name: str, value: str) -> QHBoxLayout:
+def fact(name: str, value: ElidedLabel) -> QHBoxLayout:
     """A name at the left and its value at the right."""
-    left, right = label(name, "muted"), ElidedLabel(value)
-    right.setAlignment(Qt.AlignmentFlag.AlignRight)
-    made = row(left, right)
+    value.setAlignment(Qt.AlignmentFlag.AlignRight)
+    made = row(label(name, "muted"), value)
     made.setStretch(1, 1)
     return made
 

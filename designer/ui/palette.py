@@ -87,6 +87,7 @@ class Palette(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._catalogue: Catalogue | None = None
         self._collapsed = set(str(QSettings().value("palette/collapsed", "")).split(",")) - {""}
         self.search = QLineEdit()

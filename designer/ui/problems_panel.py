@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLay
 
 from designer.graph.problems import Fix, Problem
 from designer.ui import glyphs, theme
+from designer.ui.flow_layout import FlowLayout
 from designer.ui.widgets import Clickable, button, clear, column, label, row
 
 _RANK = {"error": 0, "warning": 1, "advice": 2}
@@ -41,7 +42,10 @@ class ProblemRow(Clickable):
         self.fixes = [button(f.label, "small", "auto-fix", "Apply this fix; Undo takes it back") for f in problem.fixes]
         for made, the_fix in zip(self.fixes, problem.fixes, strict=True):
             made.clicked.connect(lambda _checked=False, f=the_fix: fix(f))
-        box = row(sign, words, *self.fixes, margins=(12, 6, 12, 6))
+        if self.fixes:
+            words.addSpacing(4)
+            words.addLayout(FlowLayout(*self.fixes))
+        box = row(sign, words, margins=(12, 6, 12, 6))
         box.setStretch(1, 1)
         box.setAlignment(sign, Qt.AlignmentFlag.AlignTop)
         self.setLayout(box)

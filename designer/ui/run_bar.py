@@ -107,13 +107,14 @@ class RunBar(QWidget):
 
 
 def run_title(folder: str) -> str:
-    """`street-signs-20260131-142500` -> `street-signs · 31 Jan 14:25`."""
+    """`street-signs-20260131-142500` -> `street-signs · 31 Jan 14:25`, without the day when it is today."""
     name, _, stamp = folder.partition("-2")
     try:
         when = time.strptime(f"2{stamp}"[:15], "%Y%m%d-%H%M%S")
     except ValueError:
         return folder
-    return f"{name} · {time.strftime('%d %b %H:%M', when).lstrip('0')}"
+    today = time.strftime("%Y%m%d") == time.strftime("%Y%m%d", when)
+    return f"{name} · {time.strftime('%H:%M' if today else '%d %b %H:%M', when).removeprefix('0')}"
 
 
 def _state_line(state: str, last: Mapping[str, Mapping[str, Any]]) -> str:

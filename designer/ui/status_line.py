@@ -52,6 +52,7 @@ class StatusLine(QStatusBar):
     def show_totals(self, totals: Mapping[str, Any]) -> None:
         """`params`, `macs` and `activation_bytes` of the whole document; none are shown while unknown."""
         known = bool(totals)
+        self.zoom.setVisible(known)
         self.params.setText(f"{wording.count(totals.get('params'))} parameters" if known else "")
         self.macs.setText(wording.macs(totals.get("macs")) if known else "")
         self.memory.setText(f"{wording.memory(totals.get('activation_bytes'))} activations" if known else "")

@@ -61,10 +61,11 @@ QDockWidget > QWidget { background: $panel; }
 #dock_header QLabel { color: $text_muted; font-size: 11px; font-weight: 600; }
 QTabWidget::pane { border: 0; background: $panel; border-top: 1px solid $border; }
 QTabWidget > QStackedWidget { background: $panel; }
-QTabWidget::tab-bar { left: 8px; }
+QTabWidget::tab-bar { left: 0; }
 QTabBar { background: $panel; qproperty-drawBase: 0; }
 QTabBar::tab { background: transparent; color: $text_muted; padding: 7px 12px 6px; border: 0;
     border-bottom: 2px solid transparent; margin-right: 4px; }
+QTabBar::tab:first { margin-left: 4px; }
 QTabBar::tab:hover { color: $text; }
 QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; }
 QTabBar::tab:focus { color: $info; }

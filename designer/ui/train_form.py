@@ -17,7 +17,7 @@ from designer.graph.training import DataSettings, TrainingSettings
 from designer.ui import wording
 from designer.ui.editors import CalmComboBox, ChoiceEditor, ParamEditor, editor_for
 from designer.ui.inspector_pages import image_input
-from designer.ui.widgets import button, column, label, row, tool
+from designer.ui.widgets import ElidedLabel, button, column, row, tool
 from nodes.sdk.spec import Param
 
 BASIC = ("epochs", "batch", "learning_rate", "optimizer", "device")
@@ -127,7 +127,7 @@ class TrainForm(QScrollArea):
 
     def _place(self, name: str, field: QWidget, tip: str, *, wide: bool = False) -> QWidget:
         """Put a labelled field into the next cell of the two columns, or across both."""
-        text = label(name, "faint")
+        text = ElidedLabel(name, "faint")
         text.setBuddy(field)
         field.setAccessibleName(name)
         field.setToolTip(tip)

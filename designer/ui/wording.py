@@ -45,6 +45,12 @@ def shape(sizes: Iterable[int]) -> str:
     return " × ".join(str(size) for size in sizes)
 
 
+def port(name: str) -> str:
+    """`x` -> `x`; an input of a growing port counts from one, as the canvas and the problems do: `xs.0` -> `xs 1`."""
+    base, dot, index = name.partition(".")
+    return f"{base} {int(index) + 1}" if dot else base
+
+
 def tensor(result: Mapping[str, Any] | None) -> str:
     """The shape of one output of a propagation result; a dash while it is not known."""
     return shape(result.get("shape", ())) if result else "–"
@@ -72,8 +78,9 @@ def title(name: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """`channels it gives.` -> `Channels it gives.`"""
-    return text[:1].upper() + text[1:]
+    """`channels it gives.` -> `Channels it gives.`; a symbol such as `n, s or m` stays as it is."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() and len(first) > 1 else text
 
 
 def prose(doc: str) -> str:
