@@ -1,0 +1,174 @@
+"""The commands as a user types them: real processes, exit codes, clear messages, nothing left behind by a mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from designer.graph.templates import load_template
+
+NETWRIGHT = Path(sys.executable).parent / "netwright"
+
+
+def run(*args: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "OMP_NUM_THREADS": "2", "COLUMNS": "120"}
+    done = subprocess.run([NETWRIGHT, *map(str, args)], cwd=cwd, env=env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_help_lists_every_command(tmp_path):
+    said = run("--help", cwd=tmp_path).stdout
+    listed = json.loads(run("templates", "--json", cwd=tmp_path).stdout)
+    assert {t["name"] for t in listed} >= {"quick-start", "resnet50"}
+        assert f" {command} " in said
+
+
+def test_new_check_summary_and_lists(tmp_path):
+    run("new", "mine", "--template", "yolov8n", cwd=tmp_path)
+    assert json.loads((tmp_path / "mine.netwright").read_text())["name"] == "mine"
+    checked = json.loads(run("check", "mine.netwright", "--json", cwd=tmp_path).stdout)
+    assert checked["ok"]
+    facts = json.loads(run("summary", "mine.netwright", "--json", cwd=tmp_path).stdout)
+    assert facts["totals"]["params"] == 3_157_200
+    assert "3,157,200" in run("summary", "mine.netwright", cwd=tmp_path).stdout
+    assert "exists already" in run("new", "mine", cwd=tmp_path, code=2).stderr
+    assert {t["name"] for t in json.loads(run("templates", "--json", cwd=tmp_path).stdout)} >= {
+        "quick-start",
+        "resnet50",
+    }
+    found = json.loads(run("components", "squeeze", "--json", cwd=tmp_path).stdout)
+    assert [c["id"] for c in found] == ["attention.channel.squeeze_excite"]
+    assert "Did you mean post.nms?" in run("components", "post.nsm", cwd=tmp_path, code=2).stderr
+
+
+@pytest.fixture
+def quick(tmp_path):
+    """The quick start, made small, as a file."""
+    doc = load_template("quick-start")
+    doc.set_training(epochs=1, batch=8)
+    doc.set_data(train_images=16, val_images=8)
+    doc.set_param(doc.data.nodes[0], "height", 64)
+    doc.set_param(doc.data.nodes[0], "width", 64)
+    return doc.save(tmp_path / "quick.netwright")
+
+
+@pytest.mark.slow
+def test_train_resume_evaluate_predict_export(tmp_path, quick):
+    trained = json.loads(run("train", quick, "--json", cwd=tmp_path).stdout)
+    folder = Path(trained["run"])
+    assert trained["metrics"]["images"] == 8
+    facts = json.loads(run("evaluate", folder, "--json", cwd=tmp_path).stdout)
+    assert facts["map"] == pytest.approx(trained["metrics"]["map"], abs=1e-6)
+    Image.new("RGB", (50, 80), "red").save(tmp_path / "photo.png")
+    found = json.loads(run("predict", folder, "photo.png", "--json", "--threshold", "0", cwd=tmp_path).stdout)
+    assert found[0]["image"] == "photo.png"
+    assert Image.open(tmp_path / found[0]["drawn"]).size == (50, 80)
+    assert "cannot be read" in run("predict", folder, quick, cwd=tmp_path, code=2).stderr
+    report = json.loads(run("export", folder, "--to", "pytorch", "--out", "code", "--json", cwd=tmp_path).stdout)
+    assert report["max_abs_diff"] == 0.0
+    drawn = subprocess.run(
+        [sys.executable, "predict.py", tmp_path / "photo.png"], cwd=tmp_path / "code", capture_output=True, text=True
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    said = run("train", "--resume", folder, cwd=tmp_path).stdout
+    assert "resumed from step 2" in said
+
+
+def edited(path: Path, name: str, change) -> Path:
+    data = json.loads(path.read_text())
+    change(data)
+    target = path.with_name(name)
+    target.write_text(json.dumps(data, indent=1))
+    return target
+
+
+def test_a_bad_document_is_refused(tmp_path, quick):
+    cut = tmp_path / "cut.netwright"
+    cut.write_text(quick.read_text()[:500])
+    assert "ends in the middle" in run("train", cut, cwd=tmp_path, code=2).stderr
+
+    newer = edited(quick, "newer.netwright", lambda d: d.update(version=7))
+    assert "format version 7" in run("check", newer, cwd=tmp_path, code=2).stderr
+
+    def loop(data):
+        data["wires"].append({"id": "w9", "source": "n3", "source_port": "n3", "target": "n2", "target_port": "x"})
+        data["wires"] = [w for w in data["wires"] if w["id"] != "w1"]
+
+    assert "close a loop" in run("train", edited(quick, "loop.netwright", loop), cwd=tmp_path, code=2).stderr
+
+    def odd(data):
+        data["nodes"][0]["params"]["height"] = 72
+
+    said = run("check", edited(quick, "odd.netwright", odd), cwd=tmp_path, code=2).stdout
+    assert "Neck" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def yolo(folder: Path, row: str = "0 0.5 0.5 0.2 0.2", names=("circle", "square", "triangle")) -> Path:
+    """A YOLO folder with three images, the second of which is no image."""
+    for part in ("train", "val"):
+        (folder / "images" / part).mkdir(parents=True)
+        (folder / "labels" / part).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (64, 48), (40 * i, 90, 200)).save(folder / "images" / part / f"{i}.png")
+            (folder / "labels" / part / f"{i}.txt").write_text(f"{row}\n")
+    (folder / "data.yaml").write_text(
+        yaml.safe_dump({"train": "images/train", "val": "images/val", "names": list(names)})
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("row", "names", "said"),
+    [
+        ("0 1.5 0.5 0.2 0.2", ("a", "b", "c"), "0.txt:1: 1.5 lies outside 0 to 1"),
+        ("3 0.5 0.5 0.2 0.2", ("a", "b", "c"), "0.txt:1: Class 3 is beyond the 3 names"),
+        ("0 0.5 0.5", ("a", "b", "c"), "0.txt:1: A row has class cx cy w h"),
+        ("0 0.5 0.5 0.2 0.2", ("a", "b", "c", "d"), "Head tells 3 classes apart, the data has 4"),
+    ],
+)
+def test_bad_data_is_refused(tmp_path, quick, row, names, said):
+    folder = yolo(tmp_path / "data", row, names)
+    assert said in run("train", quick, "--data", f"yolo:{folder}", cwd=tmp_path, code=2).stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_missing_data_and_a_batch_too_large_are_refused(tmp_path, quick):
+    assert "no such file" in run("train", quick, "--data", "yolo:nowhere", cwd=tmp_path, code=2).stderr
+    said = run("train", quick, "--batch", "60000", cwd=tmp_path, code=2).stderr
+    assert "A batch of 60000 needs about" in said
+    assert "Use a batch of" in said
+    assert "no CUDA" in run("train", quick, "--device", "cuda:7", cwd=tmp_path, code=2).stderr or _has_gpu()
+    assert not (tmp_path / "runs").exists()
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.mark.slow
+def test_an_unreadable_image_is_named_skipped_and_counted(tmp_path, quick):
+    folder = yolo(tmp_path / "data")
+    (folder / "images" / "train" / "1.png").write_bytes(b"this is no picture")
+    said = run("train", quick, "--data", f"yolo:{folder}", cwd=tmp_path).stdout
+    assert "Skipped 1 unreadable image(s)" in said
+    assert "1.png" in said
+
+
+def test_without_a_display_gui_says_so(tmp_path):
+    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")}
+    process = subprocess.Popen([NETWRIGHT], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.kill()
+    process.wait()
+    assert first.startswith("No display found")
