@@ -121,7 +121,7 @@ def module_names(data: GraphData) -> dict[str, str]:
 
 
 _TAKEN = frozenset(vars(nn.Module())) | {"self", "meta", "made_with"}
-"""What no submodule may be called besides `dir(nn.Module)`: attributes of a GraphModule, and the name in its forward."""
+"""What no submodule may be called, besides `dir(nn.Module)`: attributes of a GraphModule, and a name in its forward."""
 
 
 class _Compiler:

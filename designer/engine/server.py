@@ -28,8 +28,8 @@ from designer.graph.model import GraphData
 
 SLOW = ("export_pytorch", "export_onnx")
 """Methods that may take seconds to minutes."""
-GRACE = 2.0
-"""Seconds for the work at hand once the input has ended; then the process leaves in the middle of it."""
+GRACE = 30.0
+"""Seconds for what was asked before the input ended. There are none when the parent has died: nobody waits for it."""
 IDLE = 0.3
 """Seconds without a request before torch's lazy parts are loaded ahead of need."""
 
@@ -53,6 +53,7 @@ class Server:
         self._quick: queue.Queue[Request | None] = queue.Queue()
         self._slow: queue.Queue[Request | None] = queue.Queue()
         self._open: dict[int, Request] = {}
+        self._parent = os.getppid()
         self._cache: Any = None
 
     def serve(self) -> None:
@@ -106,8 +107,10 @@ class Server:
             if line.strip():
                 self._take(line)
         self._quick.put(None)
-        time.sleep(GRACE)
-        os._exit(0)  # the parent is gone; long work for nobody must not keep this process
+        end = time.monotonic() + GRACE
+        while time.monotonic() < end and os.getppid() == self._parent:
+            time.sleep(0.05)
+        os._exit(0)  # in the middle of the work, if there is any
 
     def _take(self, line: bytes) -> None:
         try:
