@@ -1,0 +1,106 @@
+"""Metrics against pycocotools and by hand; the learning-rate schedule and the average by hand."""
+
+import contextlib
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from designer.graph.training import TrainingSettings
+from designer.train.metrics import CocoMap, TopK
+from designer.train.optim import make_average, make_optimizer, schedule
+
+
+def test_map_equals_pycocotools():
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    torch.manual_seed(0)
+    names = ["a", "b", "c"]
+    ours = CocoMap(names)
+    images, annotations, results = [], [], []
+    for i in range(1, 21):
+        count = int(torch.randint(0, 6, ()))
+        corner = torch.rand(count, 2) * 150
+        truth = torch.cat((corner, corner + 8 + torch.rand(count, 2) * 90), 1)
+        labels = torch.randint(0, 3, (count,))
+        found = truth.repeat_interleave(2, 0) + torch.randn(2 * count, 4) * 6
+        found[:, 2:] = torch.maximum(found[:, 2:], found[:, :2] + 1)
+        scores, found_labels = torch.rand(2 * count), labels.repeat_interleave(2)
+        ours.add((256, 256), truth, labels, found, scores, found_labels)
+        images.append({"id": i, "width": 256, "height": 256})
+        for box, label in zip(truth.tolist(), labels.tolist(), strict=True):
+            w, h = box[2] - box[0], box[3] - box[1]
+            annotations.append({"id": len(annotations) + 1, "image_id": i, "category_id": label + 1, "iscrowd": 0,
+                                "bbox": [box[0], box[1], w, h], "area": w * h})  # fmt: skip
+        for box, score, label in zip(found.tolist(), scores.tolist(), found_labels.tolist(), strict=True):
+            results.append({"image_id": i, "category_id": label + 1, "score": score,
+                            "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]})  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            "info": {}, "images": images, "annotations": annotations,
+            "categories": [{"id": i + 1, "name": n} for i, n in enumerate(names)],
+        }  # fmt: skip
+        truth.createIndex()
+        theirs = COCOeval(truth, truth.loadRes(results), "bbox")
+        theirs.evaluate()
+        theirs.accumulate()
+        theirs.summarize()
+    got = ours.compute()
+    assert 0.1 < got["map"] < 0.9
+    for name, value in zip(
+        ("map", "map50", "map75", "map_small", "map_medium", "map_large"), theirs.stats[:6], strict=True
+    ):
+        assert got[name] == pytest.approx(value, abs=1e-6), name
+    for i, name in enumerate(names):
+        precision = theirs.eval["precision"][:, :, i, 0, 2]
+        assert got["per_class"][name] == pytest.approx(precision[precision > -1].mean(), abs=1e-6)
+
+
+def test_map_of_nothing():
+    empty = CocoMap(["a"])
+    assert empty.compute()["map"] == -1.0  # nothing to find
+    none = torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+    empty.add((9, 9), torch.tensor([[0.0, 0, 5, 5]]), torch.tensor([0]), *none)
+    assert empty.compute()["map"] == 0.0  # nothing found
+
+
+def test_top_k_by_hand():
+    measure = TopK()
+    scores = torch.tensor([[9.0, 1, 2, 3, 4, 5], [9.0, 1, 2, 3, 4, 5], [0.0, 9, 8, 7, 6, 5]])
+    measure.add(scores, torch.tensor([0, 1, 5]))  # first: top-1; second: last of six; third: fifth
+    assert measure.compute() == {"top1": pytest.approx(1 / 3), "top5": pytest.approx(2 / 3)}
+
+
+def test_schedule_by_hand():
+    factor = schedule(TrainingSettings(epochs=10, warmup_epochs=1, schedule="cosine"), 100, 10)
+    assert factor(0) == pytest.approx(1 / 11)
+    assert factor(10) == pytest.approx(1.0)
+    assert factor(55) == pytest.approx(0.505)  # half way between 1 and 0.01
+    assert factor(100) == pytest.approx(0.01)
+    step = schedule(TrainingSettings(warmup_epochs=0, schedule="step"), 100, 10)
+    assert [step(s) for s in (0, 59, 61, 90)] == [1.0, 1.0, 0.1, 0.01]
+    short = schedule(TrainingSettings(warmup_epochs=50), 9, 3)
+    assert short(3) == pytest.approx(1.0)  # warm-up takes a third of a short run at most
+
+
+def test_norms_and_biases_are_not_decayed():
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    decayed, free = make_optimizer(model, TrainingSettings(weight_decay=0.1)).param_groups
+    assert [p.ndim for p in decayed["params"]] == [4]
+    assert [p.ndim for p in free["params"]] == [1, 1, 1]
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+
+
+def test_average_by_hand():
+    model = nn.BatchNorm1d(1)
+    average = make_average(model, 0.5)
+    average.update_parameters(model)  # the first call copies
+    with torch.no_grad():
+        model.weight.fill_(3.0)
+        model.num_batches_tracked.fill_(7)
+    average.update_parameters(model)  # n = 1: decay min(0.5, 2/11), so 1 * 2/11 + 3 * 9/11
+    assert float(average.module.weight) == pytest.approx(2 / 11 + 27 / 11)
+    assert int(average.module.num_batches_tracked) == 7
