@@ -133,7 +133,7 @@ class Plot(QFrame):
         heading.setStretch(2, 1)
         self.setLayout(column(heading, self._view, margins=(8, 4, 8, 4), gap=2))
         self.restyle()
-        theme.manager.changed.connect(lambda _theme: self.restyle())
+        theme.manager.changed.connect(self._on_theme)
 
     def add(self, name: str, x: float, y: float) -> None:
         """One more point of the curve `name`; drawn by `redraw`."""
@@ -179,6 +179,9 @@ class Plot(QFrame):
         faint = pg.mkColor(color)
         faint.setAlpha(70)
         return self._item.plot(pen=pg.mkPen(faint, width=1)), self._item.plot(pen=pg.mkPen(color, width=2))
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self.restyle()
 
     def restyle(self) -> None:
         """Take the theme's colours."""

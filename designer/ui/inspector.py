@@ -38,7 +38,7 @@ class Inspector(QScrollArea):
         self._later.setSingleShot(True)
         self._later.setInterval(0)
         self._later.timeout.connect(self._refresh)
-        theme.manager.changed.connect(lambda _theme: self._rebuild())
+        theme.manager.changed.connect(self._on_theme)
 
     @property
     def page(self) -> QWidget | None:
@@ -60,6 +60,13 @@ class Inspector(QScrollArea):
             self._selected = list(ids)
             self._rebuild()
 
+    def focus_first(self) -> None:
+        """Put the keyboard into the first editor of the page: the first parameter, else the title."""
+        page = self.page
+        if isinstance(page, NodePage):
+            first = next(iter(page.params.rows.values()), None) if page.params is not None else None
+            (first.editor if first is not None else page.title).setFocus()
+
     def document_changed(self) -> None:
         """The document has changed: look again, soon."""
         self._later.start()
@@ -72,6 +79,9 @@ class Inspector(QScrollArea):
     def _known(self) -> list[str]:
         ids = {node.id for node in self._document.data.nodes} if self._document else set()
         return [i for i in self._selected if i in ids]
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self._rebuild()
 
     def _rebuild(self) -> None:
         self._later.stop()

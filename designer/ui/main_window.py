@@ -98,7 +98,7 @@ class MainWindow(WindowLayout):
         self.palette_panel.add_requested.connect(self._on_add)
         self.canvas.selection_changed.connect(self._on_selection)
         self.canvas.status.connect(lambda text: self.status.showMessage(text, 5000))
-        self.canvas.node_activated.connect(lambda _id: self.inspector.setFocus())
+        self.canvas.node_activated.connect(lambda _id: self.inspector.focus_first())
         self.inspector.fix_chosen.connect(self.apply_fix)
         self.problems.fix_chosen.connect(self.apply_fix)
         self.problems.node_chosen.connect(self.show_node)
@@ -136,7 +136,7 @@ class MainWindow(WindowLayout):
             dock.setVisible(document is not None)
         self._on_edited()
         if document is not None:
-            QTimer.singleShot(0, self.canvas.fit)
+            QTimer.singleShot(0, self.canvas, self.canvas.fit)
 
     def _on_edited(self) -> None:
         """The document has changed: everything that shows it looks again."""
@@ -319,6 +319,7 @@ class MainWindow(WindowLayout):
             self.files.when_safe("close the window", self.close)
             return
         self.remember_layout()
+        self.hide()  # the engine may take a moment to leave
         self.workspace.close()
         self.engine.stop()
         event.accept()

@@ -64,7 +64,7 @@ class MessageBar(QFrame):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.dismiss)
         self.hide()
-        theme.manager.changed.connect(lambda _theme: self._show_top())
+        theme.manager.changed.connect(self._on_theme)
 
     @property
     def message(self) -> Message | None:
@@ -96,6 +96,9 @@ class MessageBar(QFrame):
     def dismiss(self) -> None:
         if self._waiting:
             self._waiting.pop()
+        self._show_top()
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
         self._show_top()
 
     def _show_top(self) -> None:

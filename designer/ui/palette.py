@@ -110,7 +110,7 @@ class Palette(QWidget):
         box.addWidget(self.tree, 1)
         self.setLayout(box)
         self.setFocusProxy(self.search)
-        theme.manager.changed.connect(lambda _theme: self._fill())
+        theme.manager.changed.connect(self._on_theme)
 
     def set_catalogue(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -131,6 +131,9 @@ class Palette(QWidget):
                 self._on_activated(self.tree.currentIndex())
                 return True
         return super().eventFilter(watched, event)
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self._fill()
 
     def _fill(self) -> None:
         text = self.search.text().strip()

@@ -29,6 +29,7 @@ class ProblemRow(Clickable):
         super().__init__()
         self.problem = problem
         self._choose = choose
+        self.setProperty("look", "row")
         self.setAccessibleName(problem.message)
         glyph, color = _GLYPHS[problem.severity]
         sign = QLabel()
@@ -84,7 +85,7 @@ class ProblemsPanel(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(page)
         self.setLayout(column(scroll))
-        theme.manager.changed.connect(lambda _theme: self._fill())
+        theme.manager.changed.connect(self._on_theme)
         self._fill()
 
     @property
@@ -99,6 +100,9 @@ class ProblemsPanel(QWidget):
         self._problems, self._titles = ordered, titles
         self._fill()
         self.count_changed.emit(len(ordered))
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self._fill()
 
     def _fill(self) -> None:
         clear(self._list)

@@ -47,7 +47,7 @@ class StatusLine(QStatusBar):
         self._state, self._detail = "starting", ""
         self.show_engine("starting")
         self.show_totals({})
-        theme.manager.changed.connect(lambda _theme: self.show_engine(self._state, self._detail))
+        theme.manager.changed.connect(self._on_theme)
 
     def show_totals(self, totals: Mapping[str, Any]) -> None:
         """`params`, `macs` and `activation_bytes` of the whole document; none are shown while unknown."""
@@ -59,6 +59,9 @@ class StatusLine(QStatusBar):
 
     def show_zoom(self, percent: float) -> None:
         self.zoom.setText(f"{percent:.0f} %")
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self.show_engine(self._state, self._detail)
 
     def show_engine(self, state: str, detail: str = "") -> None:
         """`starting`, `ready`, `busy`, `restarting` or `failed`; `detail` becomes the tooltip."""

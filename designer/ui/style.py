@@ -31,6 +31,9 @@ QLabel[look="chip"] { background: $surface; color: $text_muted; border: 1px soli
     padding: 1px 8px; font-size: 11px; }
 QFrame[look="card"] { background: $surface; border: 1px solid $border; border-radius: 8px; }
 QFrame[look="panel"], QWidget[look="panel"] { background: $panel; }
+QFrame[look="row"] { border: 1px solid transparent; }
+QFrame[look="row"]:hover { background: $surface; }
+QFrame[look="row"]:focus { border-color: $accent; }
 QFrame[look="line"] { background: $border; border: 0; max-height: 1px; min-height: 1px; }
 QFrame[look="vline"] { background: $border; border: 0; max-width: 1px; min-width: 1px; }
 QScrollArea, QScrollArea > QWidget > QWidget[look="page"] { background: transparent; border: 0; }

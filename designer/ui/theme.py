@@ -166,6 +166,7 @@ class ThemeManager(QObject):
         super().__init__()
         self._theme = DARK
         self._choice = "system"
+        self._following = False
 
     @property
     def theme(self) -> Theme:
@@ -178,7 +179,9 @@ class ThemeManager(QObject):
 
     def restore(self) -> Theme:
         """Take the choice of the last session and follow the system's scheme from now on."""
-        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
+        if not self._following:
+            QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
+            self._following = True
         choice = str(QSettings().value("appearance/theme", "system"))
         return self.set_theme(choice if choice in CHOICES else "system", remember=False)
 

@@ -68,7 +68,7 @@ class TrainDock(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         # After the frame that shows this tab: the import must not delay it.
-        QTimer.singleShot(CURVES_AFTER_MS, self.make_curves)
+        QTimer.singleShot(CURVES_AFTER_MS, self, self.make_curves)
 
     def make_curves(self) -> Curves:
         """The curves; pyqtgraph is imported when they are first wanted."""

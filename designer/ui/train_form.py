@@ -9,7 +9,7 @@ from typing import Any
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QScrollArea, QWidget
 
 from designer.graph.document import Document
@@ -175,6 +175,8 @@ class TrainForm(QScrollArea):
         for cell in self._advanced:
             cell.setVisible(on)
         self.refresh()
+        # Once the page has its new height: bring what has just been asked for into view.
+        QTimer.singleShot(0, self, lambda: self.verticalScrollBar().setValue(self.more.y() if on else 0))
 
     def _set(self, name: str, value: Any) -> None:
         self._set_data(**{name: value}) if name in SHAPES_FIELDS else self._set_training(name, value)

@@ -115,7 +115,10 @@ class Welcome(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(holder)
         self.setLayout(column(scroll))
-        theme.manager.changed.connect(lambda _theme: self.show_choices(self._templates, self._recent))
+        theme.manager.changed.connect(self._on_theme)
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self.show_choices(self._templates, self._recent)
 
     def show_choices(self, templates: Sequence[Template], recent: Sequence[Path]) -> None:
         """Fill in the template cards and the recent files."""

@@ -172,7 +172,10 @@ class Switch(QCheckBox):
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        theme.manager.changed.connect(self.update)
+        theme.manager.changed.connect(self._on_theme)
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self.update()
 
     def sizeHint(self) -> QSize:
         return self._TRACK + QSize(4, 4)

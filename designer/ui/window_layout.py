@@ -26,7 +26,7 @@ from designer.ui.problems_panel import ProblemsPanel
 from designer.ui.status_line import StatusLine
 from designer.ui.train_dock import TrainDock
 from designer.ui.welcome import Welcome
-from designer.ui.widgets import DockHeader, ElidedLabel, button, column
+from designer.ui.widgets import DockHeader, ElidedLabel, button, column, tool
 
 LEFT_WIDTH, RIGHT_WIDTH, BOTTOM_HEIGHT = 240, 304, 256
 _STATE_VERSION = 1
@@ -113,6 +113,12 @@ class WindowLayout(QMainWindow):
         bar.addWidget(self.heading)
         self.export = button("Export", "", "export-variant", "Take the model with you")
         self.train_button = button("Train", "primary", "play", "Train this model in the background (F5)")
+        self.theme_button = tool("theme-light-dark", "Switch between the dark and the light theme")
+        self.theme_button.clicked.connect(
+            lambda: theme.manager.set_theme("light" if theme.current().is_dark else "dark")
+        )
+        bar.addWidget(self.theme_button)
+        bar.addWidget(_gap(4))
         bar.addWidget(self.export)
         bar.addWidget(_gap(8))
         bar.addWidget(self.train_button)
@@ -125,11 +131,14 @@ class WindowLayout(QMainWindow):
             add.setToolTip(template.summary)
             add.triggered.connect(lambda _checked=False, name=template.name: self.template_chosen.emit(name))
         group = QActionGroup(self)
+        self._theme_picks: dict[str, QAction] = {}
+        theme.manager.changed.connect(self._on_theme)
         for choice, text in (("system", "Like the &system"), ("dark", "&Dark"), ("light", "&Light")):
             pick = QAction(text, group)
             pick.setCheckable(True)
             pick.setChecked(theme.manager.choice == choice)
             pick.triggered.connect(lambda _checked=False, c=choice: theme.manager.set_theme(c))
+            self._theme_picks[choice] = pick
             menus["theme"].addAction(pick)
         for dock in (self.left, self.right, self.bottom):
             menus["panels"].addAction(dock.toggleViewAction())
@@ -137,6 +146,9 @@ class WindowLayout(QMainWindow):
         exports.addAction(self.commands["export_pytorch"])
         exports.addAction(self.commands["export_onnx"])
         self.export.setMenu(exports)
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self._theme_picks[theme.manager.choice].setChecked(True)
 
     def _restore_layout(self) -> None:
         settings = QSettings()

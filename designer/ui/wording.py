@@ -79,6 +79,7 @@ def title(name: str) -> str:
 
 def sentence(text: str) -> str:
     """`channels it gives.` -> `Channels it gives.`; a symbol such as `n, s or m` stays as it is."""
+    text = text.replace("`", "")
     first = text.partition(" ")[0]
     return text[:1].upper() + text[1:] if first.isalpha() and len(first) > 1 else text
 

@@ -13,5 +13,6 @@ def small(document, epochs=1):
 
 
 def steps(dock):
-    series = dock.curves.loss.series.get("loss")
+    """How many points the loss curve has; the curves are made shortly after the dock is first seen."""
+    series = dock.curves.loss.series.get("loss") if dock.curves is not None else None
     return len(series.x) if series else 0

@@ -93,8 +93,8 @@ def test_a_window_that_comes_back_finds_its_run(dock, qtbot):
     assert again.watch.run.path == run.path
     assert again.watch.state == "running"
     assert again.bar.runs.currentText() == run_title(run.path.name)
+    qtbot.waitUntil(lambda: steps(again) > 2, timeout=20_000)
     before = steps(again)
-    assert before > 2
     qtbot.waitUntil(lambda: steps(again) > before, timeout=20_000)
     assert psutil.pid_exists(dock.trainer_pid)
 

@@ -4,17 +4,18 @@ import os
 import signal
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLabel, QLineEdit, QTabBar
 
 from designer.graph.document import Document
 from designer.graph.storage import dump
-from designer.ui import wording
+from designer.ui import theme, wording
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.inspector_node import NodePage
 from designer.ui.inspector_pages import DocumentPage, ManyPage
+from designer.ui.main_window import MainWindow
 from designer.ui.palette import MIME
 from designer.ui.widgets import ElidedLabel
 from tests.ui.window.support import small, steps
@@ -206,6 +207,7 @@ def test_a_model_with_errors_is_not_trained_but_explained(chain, qtbot):
     assert window.train.watch.run is None
 
 
+@pytest.mark.slow
 def test_train_is_one_click_away_and_a_killed_trainer_offers_resume(window, qtbot, home):
     window.open_quick_start()
     document = small(window.workspace.document, epochs=100)
@@ -301,3 +303,25 @@ def test_nothing_is_cut_off_at_1280_by_800(chain):
             if not isinstance(text, ElidedLabel) and text.isVisible() and text.text():
                 assert text.width() >= text.minimumSizeHint().width(), text.text()
     assert window.canvas.width() > window.right.width() + window.left.width()
+
+
+def test_the_theme_changes_live(quiet_window, qtbot):
+    window = quiet_window
+    window.open_quick_start()
+    window.canvas.select([window.workspace.document.data.nodes[0].id])
+    qtbot.mouseClick(window.theme_button, Qt.MouseButton.LeftButton)
+    assert theme.current() is theme.LIGHT
+    assert window.commands.submenus["theme"].actions()[2].isChecked()
+    assert window.grab().toImage().pixelColor(window.width() // 2, 70).lightness() > 200
+    theme.manager.set_theme("dark")
+    assert window.grab().toImage().pixelColor(window.width() // 2, 70).lightness() < 60
+
+
+def test_a_window_that_is_gone_does_not_mind_another_theme(home):
+    window = MainWindow()
+    window.open_quick_start()
+    window.close()
+    window.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    theme.manager.set_theme("light")
+    assert theme.manager.set_theme("dark") is theme.DARK
