@@ -19,12 +19,15 @@ def validate(data: GraphData, catalogue: Catalogue | None) -> list[Problem]:
     """All structural problems of a document, in document order, errors of the whole document first."""
     found = [*_whole(data, catalogue), *_wires(data, catalogue)]
     if catalogue is not None:
+        wired: dict[str, set[str]] = {}
+        for wire in data.wires:
+            wired.setdefault(wire.target, set()).add(base_port(wire.target_port))
         for node in data.nodes:
             spec = catalogue.get(node.component)
             if spec is None:
                 found.append(_unknown(node, catalogue))
             else:
-                found += _missing_inputs(data, node, spec)
+                found += _missing_inputs(wired.get(node.id, set()), node, spec)
                 found += _params(node, spec)
     return found
 
@@ -145,8 +148,7 @@ def _unknown(node: Node, catalogue: Catalogue) -> Problem:
     return Problem("error", message, node.id, code="unknown_component", fixes=fixes)
 
 
-def _missing_inputs(data: GraphData, node: Node, spec: ComponentSpec) -> Iterator[Problem]:
-    wired = {base_port(p) for p in data.inputs_of(node.id)}
+def _missing_inputs(wired: set[str], node: Node, spec: ComponentSpec) -> Iterator[Problem]:
     for port in spec.inputs:
         if port.name not in wired:
             name = port.name + (".0" if port.variadic else "")
