@@ -103,7 +103,8 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    state = Path(f"/proc/{pid}/stat")  # where there is no /proc, nobody waits for a zombie either
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def gone(pid: int, seconds: float = 6) -> bool:
