@@ -1,53 +1,111 @@
-"""What is drawn on the canvas: nodes and their ports, each painted whole by the node, and wires.
+"""Nodes and their ports on the canvas: what they hold and where it lies; `paint.py` draws it.
 
-The items are NodeGraphQt's own classes with their drawing replaced: one item a node instead of ten (text, icon and
-cross are children there), ports without content of their own, wires without arrows. CANVAS.md of the design measured
-that this is what makes large graphs pan and zoom at the speed of the screen.
+The items are NodeGraphQt's own classes with their content replaced: one item a node instead of ten (text, icon and
+cross are children there) and ports without content of their own, which is what lets 1000 nodes pan at the speed of
+the screen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 from NodeGraphQt.constants import PortTypeEnum
 from NodeGraphQt.qgraphics.node_abstract import AbstractNodeItem
-from NodeGraphQt.qgraphics.pipe import PipeItem
 from NodeGraphQt.qgraphics.port import PortItem
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QColor, QPainter, QPainterPath
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from designer.graph.model import Node, Wire
+from designer.graph.model import Node
+from designer.ui.canvas import cards, paint
 from designer.ui.canvas.look import Look
-from nodes.sdk.spec import ComponentSpec, port_index
+from nodes.sdk.spec import ComponentSpec
 
-if TYPE_CHECKING:
-    from designer.ui.canvas.viewer import CanvasViewer
-
-WIDTH = 188.0
-HEADER = 46.0
-ROW = 20.0
-PORT = 5.0
+WIDTH, HEADER, ROW, FOOT = 188.0, 46.0, 20.0, 6.0
+PORT = 4.5
 """Radius of a port; it can be grabbed from further away (`CanvasViewer.GRAB`)."""
-FAR, NEAR = 0.3, 0.45
-"""Scales below which only cards are drawn, and above which text of the second rank is."""
+MARGIN = 8.0
+"""What is drawn around the card: ports, shadow, the halo of a selected node."""
+
+_Change = QGraphicsItem.GraphicsItemChange
+_Flag = QGraphicsItem.GraphicsItemFlag
+_log = logging.getLogger(__name__)
 
 
-def scale_of(painter: QPainter) -> float:
-    """How many device pixels a scene unit takes."""
-    return painter.worldTransform().m11()
+class Frame(Protocol):
+    """What an item is told about the frame that is being painted."""
+
+    is_rough: bool
+    labelled: list[Any]
+
+
+class Host(Protocol):
+    """What an item needs of the canvas that it is on."""
+
+    look: Look
+
+    @property
+    def viewer(self) -> Frame:
+        """The view that paints."""
+
+    def touched(self, item: QGraphicsItem) -> None:
+        """The item looks different or is elsewhere: what is drawn without it (far layer, labels) is stale."""
+
+
+def guarded(draw: Callable[[Any, QPainter, float], None]) -> Callable[..., None]:
+    """Makes a `paint` that no exception leaves: Qt would end the process, or the frame. A red box stands for the item.
+
+    `draw` gets the painter and how many pixels a scene unit takes.
+    """
+
+    def wrapped(self: Any, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        try:
+            draw(self, painter, painter.worldTransform().m11())
+        except Exception:
+            if not self.broken:
+                _log.exception("%r cannot be drawn", self)
+            self.broken = True
+            painter.setPen(QColor("#d6303f"))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(self.boundingRect())
+
+    return wrapped
+
+
+def guarded_draw(draw: Callable[[Any, QPainter, QRectF], None]) -> Callable[[Any, QPainter, QRectF], None]:
+    """The same for what a view draws under and over its items: the frame goes on without it."""
+
+    def wrapped(self: Any, painter: QPainter, rect: QRectF) -> None:
+        try:
+            draw(self, painter, rect)
+        except Exception:
+            if draw.__name__ not in _told:
+                _told.add(draw.__name__)
+                _log.exception("the canvas: %s failed", draw.__name__)
+
+    return wrapped
+
+
+_told: set[str] = set()
 
 
 class CanvasPort(PortItem):
-    """One input or output of a node. It has no content of its own: the node paints it."""
+    """One input or output of a node. It has no content of its own: the node paints it.
 
-    def __init__(self, parent: NodeItem, name: str, kind: str, is_input: bool) -> None:
-        super().__init__(parent)
-        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemHasNoContents)
-        self.setAcceptHoverEvents(False)
-        self._name = name
-        self.kind = kind
+    NodeGraphQt's constructor is passed over: it sets up hovering, caching and position signals for every port, which
+    made up half of the time to open a document.
+    """
+
+    _hovered = _locked = False
+    _display_name = True
+
+    def __init__(self, parent: NodeItem, text: cards.PortText, is_input: bool) -> None:
+        QGraphicsItem.__init__(self, parent)
+        self.setFlag(_Flag.ItemHasNoContents)
+        self._pipes: list[Any] = []
+        self._name, self.kind, self.label = text.name, text.kind, text.label
         self._port_type = PortTypeEnum.IN.value if is_input else PortTypeEnum.OUT.value
         self._multi_connection = not is_input
         self.is_input = is_input
@@ -55,7 +113,7 @@ class CanvasPort(PortItem):
         """While a wire is dragged: whether it would fit here; None when none is."""
 
     def boundingRect(self) -> QRectF:
-        return QRectF(-PORT, -PORT, 2 * PORT, 2 * PORT)
+        return _PORT_BOX
 
     def centre(self) -> QPointF:
         """In scene coordinates."""
@@ -64,334 +122,191 @@ class CanvasPort(PortItem):
     @property
     def key(self) -> tuple[str, str]:
         """Node id and wire-level port name."""
-        return self.node.id, self._name
+        return self.parentItem().id, self._name
+
+    def tip(self) -> str:
+        """What the pointer resting on the port tells: its shape where it is known, else what it takes."""
+        info = self.parentItem().outputs.get(self._name) if not self.is_input else None
+        if info is None and self._pipes:
+            info = self._pipes[0].info
+        if info is not None:
+            return cards.shape_line(self._name, info)
+        return f"{self._name}: {'takes' if self.is_input else 'gives'} {self.kind}"
+
+
+_PORT_BOX = QRectF(-PORT, -PORT, 2 * PORT, 2 * PORT)
 
 
 class NodeItem(AbstractNodeItem):
-    """One component as a card: a stripe in its category's colour, title, what it is, ports on both sides."""
+    """One component as a card: a stripe in its category's colour, title, key values, ports on both sides.
 
-    def __init__(self, node: Node, spec: ComponentSpec | None, look: Callable[[], Look]) -> None:
+    Attributes:
+        node: the document's node; read at every `refresh`, never written.
+        ports: by (is input, wire-level name).
+        severity: `error`, `warning` or nothing: the worst of the node's problems.
+        messages: those problems in words.
+        outputs: what the engine says each output is.
+    """
+
+    broken: bool = False
+    under_pointer: bool = False
+
+    def __init__(self, node: Node, spec: ComponentSpec | None, host: Host) -> None:
         super().__init__(node.title)
         self.setCacheMode(QGraphicsItem.CacheMode.NoCache)
-        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemSendsGeometryChanges)
-        self.id = node.id
-        self.type_ = node.component
-        self.data_node, self.spec, self._look = node, spec, look
+        self.setFlags(
+            _Flag.ItemIsSelectable
+            | _Flag.ItemIsMovable
+            | _Flag.ItemSendsGeometryChanges
+            | _Flag.ItemContainsChildrenInShape
+        )
+        self.setAcceptHoverEvents(True)
+        self.setToolTip("")
+        self.id, self.type_ = node.id, node.component
+        self.node, self.spec, self.host = node, spec, host
         self.ports: dict[tuple[bool, str], CanvasPort] = {}
         self.severity = ""
-        self.waiting = False
+        self.messages: Sequence[str] = ()
+        self.outputs: Mapping[str, Any] = {}
+        self.is_waiting = False
         self.size_text = ""
-        self._width = WIDTH
-        self.refresh()
+        self.compact = True
+        self.lines: paint.Lines | None = None
+        """Elided texts, made when they are first drawn after a change."""
+        self._resize(0)
         self.setPos(node.x, node.y)
+        self.refresh()
 
-    # -- content ---------------------------------------------------------------------------------------------------
+    # -- content -----------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Takes over the node's title and parameters."""
-        node, spec = self.data_node, self.spec
-        self.name = node.title
-        self.category = (spec.category if spec else node.component).replace(".", "/")
-        what = spec.name if spec else node.component.rpartition(".")[2]
-        self.subtitle = "  ".join([what] * (what.lower() != node.title.lower()) + key_values(node, spec))
-        if spec is None:
-            self.subtitle = f"unknown component {node.component}"
+        """Takes over the node's fields from the document."""
+        self._properties["name"] = self.node.title
+        self.type_ = self.node.component
+        self.category = self.spec.category if self.spec else self.node.component
+        self.redraw()
+
+    def redraw(self) -> None:
+        """What the card shows has changed."""
+        self.lines = None
         self.update()
+        self.host.touched(self)
 
-    def set_ports(self, inputs: list[tuple[str, str, str]], outputs: list[tuple[str, str, str]]) -> list[CanvasPort]:
-        """Gives the node these ports: (name, kind, label) each. Ports that stay are kept with their wires.
+    def stripe(self) -> QColor:
+        """The colour that tells the category, or the node's own."""
+        return QColor(self.node.color) if self.node.color else self.host.look.category(self.category)
 
-        Returns:
-            Ports that are gone; their wires must be gone already.
-        """
-        self.prepareGeometryChange()
-        wanted = {(True, n): (k, label) for n, k, label in inputs} | {(False, n): (k, label) for n, k, label in outputs}
-        gone = [self.ports.pop(key) for key in list(self.ports) if key not in wanted]
-        for port in gone:
+    def show_result(self, result: Mapping[str, Any], problems: Sequence[Mapping[str, Any]], size: str) -> None:
+        """Takes over the engine's answer about this node."""
+        severities = {p["severity"] for p in problems}
+        severity = next((s for s in ("error", "warning") if s in severities), "")
+        waiting = result.get("status") == "waiting"
+        changed = (severity, waiting, size) != (self.severity, self.is_waiting, self.size_text)
+        self.severity, self.is_waiting, self.size_text = severity, waiting, size
+        self.messages = [p["message"] for p in problems]
+        self.outputs = result.get("outputs", {})
+        if changed:
+            self.redraw()
+
+    def set_ports(self, inputs: Sequence[cards.PortText], outputs: Sequence[cards.PortText]) -> None:
+        """Gives the node these ports. Ports that stay keep their wires; wires of ports that go must be gone already."""
+        wanted = {(True, p.name): p for p in inputs} | {(False, p.name): p for p in outputs}
+        for key in [k for k in self.ports if k not in wanted]:
+            port = self.ports.pop(key)
             port.setParentItem(None)
-            if port.scene() is not None:
-                port.scene().removeItem(port)
-        self.labels = {key: label for key, (_, label) in wanted.items()}
-        for (is_input, name), (kind, _) in wanted.items():
-            if (is_input, name) not in self.ports:
-                self.ports[is_input, name] = CanvasPort(self, name, kind, is_input)
+            if (scene := port.scene()) is not None:
+                scene.removeItem(port)
+        self.ports = {key: self._port(key, text) for key, text in wanted.items()}
         rows = max(len(inputs), len(outputs))
-        self.compact = rows <= 1 and all(not label for label in self.labels.values())
-        self._height = HEADER + (0 if self.compact else rows * ROW + 6)
-        for is_input, names in ((True, [i[0] for i in inputs]), (False, [o[0] for o in outputs])):
-            for row, name in enumerate(names):
+        self.compact = rows <= 1 and not any(p.label for p in wanted.values())
+        self._resize(0 if self.compact else rows)
+        for side, texts in ((True, inputs), (False, outputs)):
+            for row, text in enumerate(texts):
                 y = HEADER / 2 if self.compact else HEADER + (row + 0.5) * ROW
-                self.ports[is_input, name].setPos(0 if is_input else self._width, y)
+                self.ports[side, text.name].setPos(0 if side else self._width, y)
+        self._pull_wires()
+        self.redraw()
+
+    def _port(self, key: tuple[bool, str], text: cards.PortText) -> CanvasPort:
+        port = self.ports.get(key)
+        if port is None:
+            return CanvasPort(self, text, key[0])
+        port.kind, port.label = text.kind, text.label
+        return port
+
+    def _resize(self, rows: int) -> None:
+        self.prepareGeometryChange()
+        self._width, self._height = WIDTH, HEADER + (rows * ROW + FOOT if rows else 0)
+        self.card = QRectF(0, 0, self._width, self._height)
+        self._bounds = self.card.adjusted(-MARGIN, -MARGIN, MARGIN, MARGIN)
+        self._shape = QPainterPath()
+        self._shape.addRect(self.card.adjusted(-PORT, 0, PORT, 0))
+
+    def scene_card(self) -> QRectF:
+        """The card in scene coordinates."""
+        return self.card.translated(self.pos())
+
+    def port_near(self, point: QPointF, reach: float) -> tuple[float, CanvasPort] | None:
+        """The nearest port within `reach` of a scene point, with its distance."""
+        best: tuple[float, CanvasPort] | None = None
         for port in self.ports.values():
-            port.redraw_connected_pipes()
-        return gone
+            gap = port.scenePos() - point
+            distance = (gap.x() ** 2 + gap.y() ** 2) ** 0.5
+            if distance <= reach and (best is None or distance < best[0]):
+                best = distance, port
+        return best
+
+    def tip(self) -> str:
+        """What the pointer resting on the node tells."""
+        lines = list(self.messages) or ([self.spec.summary] if self.spec else cards.subtitle(self.node, None))
+        if self.node.note:
+            lines.append(self.node.note)
+        return "\n".join(lines + [cards.shape_line(name, info) for name, info in self.outputs.items()])
+
+    # -- events --------------------------------------------------------------------------------------------------------
 
     def mousePressEvent(self, event: Any) -> None:
-        viewer: CanvasViewer = self.scene().viewer()
-        if viewer.is_wiring or event.button() != Qt.MouseButton.LeftButton:
-            event.ignore()
-            return
         QGraphicsItem.mousePressEvent(self, event)
 
-    def itemChange(self, change: QGraphicsItem.GraphicsItemChange, value: Any) -> Any:
-        if change == QGraphicsItem.GraphicsItemChange.ItemPositionHasChanged:
-            for port in self.ports.values():
-                port.redraw_connected_pipes()
-        elif change == QGraphicsItem.GraphicsItemChange.ItemSelectedHasChanged:
-            self._properties["selected"] = bool(value)
-            self.setZValue(2 if value else 1)
-        return QGraphicsItem.itemChange(self, change, value)
-
-    # -- drawing ---------------------------------------------------------------------------------------------------
-
-    def boundingRect(self) -> QRectF:
-        return QRectF(-PORT - 2, -3, self._width + 2 * PORT + 4, self._height + 8)
-
-    def shape(self) -> QPainterPath:
-        path = QPainterPath()
-        path.addRect(0, 0, self._width, self._height)
-        return path
-
-    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        look, scale = self._look(), scale_of(painter)
-        card = QRectF(0, 0, self._width, self._height)
-        stripe = QColor(self.data_node.color or look.category(self.category))
-        if scale < FAR:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-            painter.fillRect(card, look.selected if self.isSelected() else look.severity(self.severity) or look.card)
-            painter.fillRect(QRectF(0, 0, self._width, 14), stripe)
-            return
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-        if self.data_node.disabled:
-            painter.setOpacity(0.45)
-        self._draw_card(painter, card, stripe, look)
-        self._draw_texts(painter, look, scale)
-        for (is_input, name), port in self.ports.items():
-            self._draw_port(painter, port, self.labels.get((is_input, name), ""), look, scale)
-
-    def _draw_card(self, painter: QPainter, card: QRectF, stripe: QColor, look: Look) -> None:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(look.shadow)
-        painter.drawRoundedRect(card.translated(0, 2.5), 9, 9)
-        edge = look.selected if self.isSelected() else look.severity(self.severity) or look.edge
-        pen = QPen(edge, 2.0 if self.isSelected() or self.severity else 1.0)
-        if self.spec is None:
-            pen.setStyle(Qt.PenStyle.DashLine)
-        painter.setPen(pen)
-        painter.setBrush(look.card)
-        painter.drawRoundedRect(card, 8, 8)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(stripe)
-        painter.drawRoundedRect(QRectF(9, 11, 4, HEADER - 22), 2, 2)
-        if not self.compact:
-            painter.setPen(QPen(look.edge, 1))
-            painter.drawLine(QPointF(9, HEADER - 0.5), QPointF(self._width - 9, HEADER - 0.5))
-
-    def _draw_texts(self, painter: QPainter, look: Look, scale: float) -> None:
-        right = self._width - 12
-        if self.severity:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(look.severity(self.severity) or look.edge)
-            painter.drawEllipse(QPointF(right - 5, 16), 7, 7)
-            painter.setPen(look.card)
-            painter.setFont(look.bold)
-            painter.drawText(QRectF(right - 12, 8, 14, 16), Qt.AlignmentFlag.AlignCenter, "!")
-            right -= 20
-        elif self.size_text and scale > NEAR:
-            painter.setFont(look.small)
-            painter.setPen(look.faint)
-            width = look.small_metrics.horizontalAdvance(self.size_text)
-            painter.drawText(QRectF(right - width, 8, width + 2, 16), Qt.AlignmentFlag.AlignVCenter, self.size_text)
-            right -= width + 8
-        if self.data_node.frozen:
-            painter.setFont(look.small)
-            painter.setPen(look.selected)
-            painter.drawText(QRectF(right - 14, 8, 14, 16), Qt.AlignmentFlag.AlignCenter, "❄")
-            right -= 18
-        painter.setFont(look.bold)
-        painter.setPen(look.muted if self.waiting else look.text)
-        _text(painter, look.bold_metrics, QRectF(20, 7, right - 20, 18), self.name)
-        if scale > FAR + 0.1:
-            painter.setFont(look.small)
-            painter.setPen(look.muted)
-            _text(painter, look.small_metrics, QRectF(20, 24, self._width - 32, 16), self.subtitle)
-
-    def _draw_port(self, painter: QPainter, port: CanvasPort, label: str, look: Look, scale: float) -> None:
-        colour = look.kind(port.kind)
-        at = port.pos()
-        radius = PORT + 1.5 if port.lit else PORT
-        painter.setOpacity(0.25 if port.lit is False else 0.45 if self.data_node.disabled else 1.0)
-        painter.setPen(QPen(look.selected if port.lit else look.card, 2))
-        painter.setBrush(colour if port.connected_pipes or port.lit else look.hollow(colour))
-        painter.drawEllipse(at, radius, radius)
-        if label and scale > NEAR - 0.15:
-            painter.setFont(look.small)
-            painter.setPen(look.muted)
-            side = Qt.AlignmentFlag.AlignLeft if port.is_input else Qt.AlignmentFlag.AlignRight
-            box = QRectF(12 if port.is_input else self._width / 2, at.y() - ROW / 2, self._width / 2 - 12, ROW)
-            painter.drawText(box, side | Qt.AlignmentFlag.AlignVCenter, label)
-        painter.setOpacity(1.0)
-
-
-def _text(painter: QPainter, metrics: QFontMetricsF, box: QRectF, text: str) -> None:
-    elided = metrics.elidedText(text, Qt.TextElideMode.ElideRight, box.width())
-    painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, elided)
-
-
-def key_values(node: Node, spec: ComponentSpec | None) -> list[str]:
-    """The parameters worth a glance on the card: sizes first, at most three, those at their default last."""
-    values = []
-    for name, value in node.params.items():
-        param = spec.param(name) if spec else None
-        if isinstance(value, (bool, float)) or (param is not None and param.derived):
-            continue
-        if isinstance(value, (int, str)):
-            values.append((param is not None and value == param.default, f"{_SHORT.get(name, name)} {value}"))
-    if {"height", "width"} <= node.params.keys():
-        return [f"{node.params.get('channels', 3)} × {node.params['height']} × {node.params['width']}"]
-    return [text for _, text in sorted(values, key=lambda v: v[0])][:2]
-
-
-_SHORT = {
-    "out_channels": "out",
-    "num_classes": "classes",
-    "kernel_size": "k",
-    "stride": "s",
-    "max_detections": "max",
-    "pre_top_k": "top",
-    "reg_max": "bins",
-}
-
-
-def label_of(name: str, spec: ComponentSpec | None, is_input: bool) -> str:
-    """What stands beside a port: nothing for a lone one, the level or number otherwise."""
-    ports = () if spec is None else spec.inputs if is_input else spec.outputs
-    if len(ports) <= 1 and "." not in name:
-        return ""
-    return str(port_index(name) + 1) if "." in name else name
-
-
-class WireItem(PipeItem):
-    """A curve from an output to an input, coloured by kind, with the tensor's shape on it."""
-
-    def __init__(self, wire: Wire, source: CanvasPort, target: CanvasPort, look: Callable[[], Look]) -> None:
-        super().__init__()
-        self.wire_id = wire.id
-        self._look = look
-        self._dir_pointer.setVisible(False)
-        self.setCacheMode(QGraphicsItem.CacheMode.NoCache)
-        self.setZValue(0)
-        self.label = ""
-        self.reason = ""
-        self.hovered = False
-        self.set_connections(source, target)
-        self.draw_path(target, source)
-
-    def draw_path(self, start_port: Any, end_port: Any = None, cursor_pos: QPointF | None = None) -> None:
-        """Follows the ports."""
-        if self.input_port is None or self.output_port is None:
-            return
-        self.setPath(curve(self.output_port.centre(), self.input_port.centre()))
-
-    def boundingRect(self) -> QRectF:
-        return self.path().boundingRect().adjusted(-60, -12, 60, 12)
-
-    def shape(self) -> QPainterPath:
-        return _wide(self.path())
-
     def hoverEnterEvent(self, event: Any) -> None:
-        self.hovered = True
+        self.under_pointer = True
         self.update()
 
     def hoverLeaveEvent(self, event: Any) -> None:
-        self.hovered = False
+        self.under_pointer = False
         self.update()
 
     def itemChange(self, change: QGraphicsItem.GraphicsItemChange, value: Any) -> Any:
+        if change == _Change.ItemPositionHasChanged:
+            self._pull_wires()
+            self.host.touched(self)
+        elif change == _Change.ItemSelectedHasChanged:
+            self._properties["selected"] = bool(value)
+            self.setZValue(_RAISED if value else _RESTING)
+            self.host.touched(self)
         return QGraphicsItem.itemChange(self, change, value)
 
-    def reset(self) -> None:
-        """NodeGraphQt restyles wires here; ours take their look when they are painted."""
+    def _pull_wires(self) -> None:
+        for port in self.ports.values():
+            for wire in port._pipes:
+                wire.follow()
 
-    activate = highlight = reset
+    # -- drawing -------------------------------------------------------------------------------------------------------
 
-    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        if self.input_port is None or self.output_port is None:
-            return
-        look, scale = self._look(), scale_of(painter)
-        strong = self.isSelected() or self.hovered
-        colour = look.danger if self.reason else look.selected if strong else look.kind(self.output_port.kind)
-        pen = QPen(colour, 2.6 if strong else 1.8)
-        if self.reason:
-            pen.setStyle(Qt.PenStyle.DashLine)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        if scale < FAR:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-            pen.setCosmetic(True)
-            pen.setWidthF(1.0)
-            painter.setPen(pen)
-            painter.drawLine(self.output_port.centre(), self.input_port.centre())
-            return
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-        painter.setPen(pen)
-        painter.drawPath(self.path())
-        if self.label and scale > NEAR:
-            self._draw_label(painter, look)
+    def boundingRect(self) -> QRectF:
+        return self._bounds
 
-    def _draw_label(self, painter: QPainter, look: Look) -> None:
-        start, end = self.output_port.centre(), self.input_port.centre()
-        width = look.small_metrics.horizontalAdvance(self.label) + 12
-        if end.x() - start.x() < width - 2 * PORT and not self.hovered:
-            return
-        middle = self.path().pointAtPercent(0.5)
-        # Above a level wire, across a slanted one.
-        lift = 11 if abs(end.y() - start.y()) < 12 else 0
-        box = QRectF(middle.x() - width / 2, middle.y() - lift - 8.5, width, 17)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(look.canvas)
-        painter.drawRoundedRect(box, 8, 8)
-        painter.setFont(look.small)
-        painter.setPen(look.danger if self.reason else look.muted)
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.label)
+    def shape(self) -> QPainterPath:
+        return self._shape
+
+    @guarded
+    def paint(self, painter: QPainter, scale: float) -> None:
+        if scale < paint.BLOCK:
+            paint.draw_block(painter, self, self.host.look)
+        else:
+            paint.draw_node(painter, self, self.host.look, scale)
+
+    Z: ClassVar[float] = 1.0
 
 
-def curve(start: QPointF, end: QPointF) -> QPainterPath:
-    """A horizontal S from an output to an input; it swings out when the input lies to the left."""
-    reach = max(36.0, min(abs(end.x() - start.x()) * 0.5, 140.0))
-    path = QPainterPath(start)
-    path.cubicTo(start.x() + reach, start.y(), end.x() - reach, end.y(), end.x(), end.y())
-    return path
-
-
-def _wide(path: QPainterPath) -> QPainterPath:
-    from PySide6.QtGui import QPainterPathStroker
-
-    stroker = QPainterPathStroker()
-    stroker.setWidth(12)
-    return stroker.createStroke(path)
-
-
-def port_tuples(
-    spec: ComponentSpec | None, wired_in: list[str], wired_out: list[str]
-) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
-    """The ports of a node: those of its component, growing ones as wired plus one spare, or as wired when unknown."""
-    if spec is None:
-        return [(n, "any", n) for n in sorted(wired_in)], [(n, "any", n) for n in sorted(wired_out)]
-    inputs = [(name, p.kind) for p in spec.inputs for name in p.names(wired_in)]
-    inputs += [(n, "any") for n in wired_in if spec.input(n) is None]
-    outputs = [(p.name, p.kind) for p in spec.outputs]
-    outputs += [(n, "any") for n in wired_out if spec.output(n) is None]
-    return (
-        [(n, k, label_of(n, spec, True)) for n, k in inputs],
-        [(n, k, label_of(n, spec, False)) for n, k in outputs],
-    )
-
-
-def wire_text(info: Mapping[str, Any] | None) -> str:
-    """The shape that stands on a wire, without the batch."""
-    if not info:
-        return ""
-    if "shape" in info:
-        return " × ".join(str(s) for s in info["shape"][1:])
-    fields = info.get("fields", {})
-    return f"{fields['boxes'][1]} boxes" if "boxes" in fields else ""
+_RESTING, _RAISED = NodeItem.Z, NodeItem.Z + 1

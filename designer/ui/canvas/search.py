@@ -4,37 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QSize, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
-from nodes.sdk.spec import Catalogue, ComponentSpec
+from designer.graph.connect import fits
+from designer.ui import glyphs, wording
+from designer.ui.canvas.items import CanvasPort
+from designer.ui.palette import search
+from designer.ui.widgets import column
+from nodes.sdk.spec import Catalogue, ComponentSpec, Port
 
-SHOWN = 12
+SHOWN = 10
+_ROW = 30
 
 
-def score(spec: ComponentSpec, words: str) -> float:
-    """How well a component answers a search: 0 not at all; names count more than aliases and summaries."""
-    wanted = words.lower().split()
-    if not wanted:
-        return 1.0
-    total = 0.0
-    name = spec.name.lower()
-    others = " ".join((*spec.aliases, spec.category, spec.id)).lower()
-    for word in wanted:
-        if name.startswith(word):
-            total += 8 - len(name) / 100
-        elif word in name:
-            total += 5
-        elif word in others:
-            total += 3
-        elif word in spec.summary.lower():
-            total += 1
-        elif _in_order(word, name):
-            total += 0.5
-        else:
-            return 0.0
-    return total
+def best(catalogue: Catalogue, words: str) -> list[ComponentSpec]:
+    """The components that answer a search, best first: the palette's answer, then names with the letters in order."""
+    found = search(catalogue, words)
+    letters = words.lower().replace(" ", "")
+    listed = {spec.id for spec in found}
+    rest = [s for s in catalogue.values() if s.id not in listed and _in_order(letters, s.name.lower())]
+    return found + sorted(rest, key=lambda s: (len(s.name), s.name))
 
 
 def _in_order(letters: str, text: str) -> bool:
@@ -42,40 +33,43 @@ def _in_order(letters: str, text: str) -> bool:
     return all(letter in rest for letter in letters)
 
 
-def best(catalogue: Catalogue, words: str) -> list[ComponentSpec]:
-    """The components that answer a search, best first."""
-    found = [(score(s, words), s) for s in catalogue.values()]
-    return [s for value, s in sorted(found, key=lambda f: (-f[0], f[1].name)) if value > 0]
+def takes(spec: ComponentSpec, start: CanvasPort) -> bool:
+    """Whether a component has a port that a wire from `start` fits."""
+    ports = spec.outputs if start.is_input else spec.inputs
+    return any(fits(Port(p.name, start.kind), p) for p in ports)
 
 
 class SearchPopup(QFrame):
     """A line and a list under it; Enter or a click chooses, Escape closes."""
 
     def __init__(self, parent: QWidget, chosen: Callable[[str, QPointF], None]) -> None:
-        super().__init__(parent, Qt.WindowType.Popup)
-        self.setObjectName("searchPopup")
+        super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
+        self.setProperty("look", "card")
         self.setFixedWidth(320)
         self._chosen, self._at = chosen, QPointF()
-        self._catalogue: Catalogue | None = None
+        self._catalogue = Catalogue()
         self.line = QLineEdit()
-        self.line.setPlaceholderText("Add a component…")
         self.line.setAccessibleName("Search components")
         self.list = QListWidget()
         self.list.setAccessibleName("Components found")
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
-        layout.addWidget(self.line)
-        layout.addWidget(self.list)
+        self.list.setIconSize(QSize(16, 16))
+        self.setLayout(column(self.line, self.list, margins=(8, 8, 8, 8), gap=6))
         self.line.textChanged.connect(self._fill)
         self.line.returnPressed.connect(self._take)
         self.list.itemClicked.connect(lambda _item: self._take())
         self.line.installEventFilter(self)
 
-    def open_at(self, where: QPoint, scene: QPointF, catalogue: Catalogue) -> None:
-        """Opens below a global point; what is chosen is added at a scene point."""
-        self._at, self._catalogue = scene, catalogue
+    def open_at(self, where: QPoint, scene: QPointF, catalogue: Catalogue, start: CanvasPort | None = None) -> None:
+        """Opens at a global point; what is chosen is added at a scene point. `start` leaves only what fits it."""
+        fitting: Iterable[ComponentSpec] = catalogue.values()
+        if start is not None:
+            fitting = [spec for spec in fitting if takes(spec, start)]
+        self._at, self._catalogue = scene, Catalogue(fitting)
+        self.line.setPlaceholderText("Add a component…" if start is None else f"Add what takes {start.kind}…")
+        if start is not None and start.is_input:
+            self.line.setPlaceholderText(f"Add what gives {start.kind}…")
         self.line.clear()
         self._fill("")
         self.move(where)
@@ -84,14 +78,14 @@ class SearchPopup(QFrame):
 
     def _fill(self, words: str) -> None:
         self.list.clear()
-        found: Iterable[ComponentSpec] = best(self._catalogue, words)[:SHOWN] if self._catalogue else ()
-        for spec in found:
-            item = QListWidgetItem(f"{spec.name}   {spec.category}")
-            item.setToolTip(spec.summary)
+        for spec in best(self._catalogue, words)[:SHOWN]:
+            item = QListWidgetItem(glyphs.category_icon(spec.category), spec.name)
+            item.setToolTip(f"{wording.category_title(spec.category)}: {spec.summary}")
             item.setData(Qt.ItemDataRole.UserRole, spec.id)
+            item.setSizeHint(QSize(0, _ROW))
             self.list.addItem(item)
         self.list.setCurrentRow(0)
-        self.list.setFixedHeight(max(1, self.list.count()) * 28 + 6)
+        self.list.setFixedHeight(max(1, self.list.count()) * _ROW + 4)
         self.adjustSize()
 
     def _take(self) -> None:
@@ -100,13 +94,14 @@ class SearchPopup(QFrame):
         if item is not None:
             self._chosen(item.data(Qt.ItemDataRole.UserRole), self._at)
 
-    def eventFilter(self, watched: object, event: object) -> bool:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The arrow keys move in the list while the line has the focus."""
         if (
             isinstance(event, QKeyEvent)
-            and event.type() == QKeyEvent.Type.KeyPress
+            and event.type() == QEvent.Type.KeyPress
             and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down)
         ):
             step = 1 if event.key() == Qt.Key.Key_Down else -1
             self.list.setCurrentRow((self.list.currentRow() + step) % max(1, self.list.count()))
             return True
-        return super().eventFilter(watched, event)  # type: ignore[arg-type]
+        return super().eventFilter(watched, event)

@@ -1,6 +1,6 @@
-"""NodeGraphQt's viewer with our gestures: pan, zoom, rubber band, wiring, dropping. It changes nothing by itself.
+"""NodeGraphQt's viewer with our gestures: pan, zoom, rubber band, wiring, slicing, dropping. It edits nothing itself.
 
-Every gesture ends in a signal; the view asks the document, and draws what the document then says.
+Every gesture ends in a signal, NodeGraphQt's own where it has one; `CanvasGraph` turns them into edits of the document.
 """
 
 from __future__ import annotations
@@ -9,43 +9,60 @@ import math
 from typing import Any
 
 from NodeGraphQt.widgets.viewer import NodeViewer
-from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent, QTransform, QWheelEvent
-from PySide6.QtWidgets import QGraphicsPathItem, QGraphicsView
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent, QPainter, QResizeEvent, QTransform, QWheelEvent
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QToolTip
 
-from designer.ui.canvas.items import CanvasPort, NodeItem, WireItem, curve
+from designer.ui.canvas import lod
+from designer.ui.canvas.dragging import Wiring
+from designer.ui.canvas.items import CanvasPort, NodeItem, guarded_draw
 from designer.ui.canvas.look import Look
+from designer.ui.canvas.wires import LABELS, WireItem
+from designer.ui.palette import MIME
 
-MIME = "application/x-netwright-component"
 SMALLEST, LARGEST = 0.08, 2.5
 GRID = 24
+_FINEST = 18
+"""The dots of the grid are never nearer than this many pixels."""
+_WORLD = QRectF(-500_000, -500_000, 1_000_000, 1_000_000)
+_STILL_MS = 120
+"""A zoom has ended when no step has come for so long."""
+_Mod = Qt.KeyboardModifier
+_NoContents = QGraphicsItem.GraphicsItemFlag.ItemHasNoContents
 
 
 class CanvasViewer(NodeViewer):
-    """Signals:
-    wire_dropped(port, port or None, wire id): a wire was dragged from a port to another one, or to nowhere; the id
-        is that of the wire that was picked up, or empty.
-    nodes_moved(): a drag of nodes has ended; their items are where they shall be.
-    component_dropped(str, QPointF): a component was dropped from the palette.
-    empty_activated(QPointF): empty canvas was double-clicked, or Tab pressed over it.
-    node_opened(str): a node was double-clicked.
-    zoom_changed(float): pixels a scene unit takes.
+    """Signals besides NodeGraphQt's `moved_nodes`, `connection_changed`, `connection_sliced`, `data_dropped` and
+    `node_double_clicked`:
+
+    wiring_started(port): a wire is being dragged from this port.
+    wiring_over(port, over): it is over another port now, or over none.
+    wiring_ended(): it was dropped or given up.
+    wire_on_node(port, node item, wire item or None): it was dropped on a node, beside its ports.
+    wire_on_canvas(port, QPointF): it was dropped on empty canvas.
+    canvas_double_clicked(QPointF): empty canvas was double-clicked, or Tab was pressed over it.
+    zoom_changed(float): pixels that a scene unit takes.
     """
 
-    wire_dropped = Signal(object, object, str)
-    nodes_moved = Signal()
-    component_dropped = Signal(str, QPointF)
-    empty_activated = Signal(QPointF)
-    node_opened = Signal(str)
+    wiring_started = Signal(object)
+    wiring_over = Signal(object, object)
+    wiring_ended = Signal()
+    wire_on_node = Signal(object, object, object)
+    wire_on_canvas = Signal(object, QPointF)
+    canvas_double_clicked = Signal(QPointF)
     zoom_changed = Signal(float)
-    drag_started = Signal(object)
-    drag_ended = Signal()
 
-    GRAB = 12
+    GRAB = 11
     """Pixels around a port from which it can be grabbed."""
 
     def __init__(self, look: Look) -> None:
         self.look = look
+        self.far = lod.FarLayer()
+        self._is_far, self._count = False, 0
+        self.is_rough = False
+        """Whether a large document is being zoomed: wires are then drawn without smoothing, and without shapes."""
+        self.labelled: list[WireItem] = []
+        """Wires painted in this frame that have a label."""
         super().__init__()
         self.setDragMode(QGraphicsView.DragMode.RubberBandDrag)
         self.setRubberBandSelectionMode(Qt.ItemSelectionMode.IntersectsItemShape)
@@ -56,40 +73,91 @@ class CanvasViewer(NodeViewer):
         self.setFrameShape(QGraphicsView.Shape.NoFrame)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Canvas")
         self._cursor_text.setVisible(False)
-        self._from: CanvasPort | None = None
-        self._picked_up: WireItem | None = None
+        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._still = QTimer(self)
+        self._still.setSingleShot(True)
+        self._still.setInterval(_STILL_MS)
+        self._still.timeout.connect(self._on_still)
+        self._wiring = Wiring(self)
         self._pan_from: QPoint | None = None
         self._space = False
-        self._line = QGraphicsPathItem()
-        self._line.setZValue(3)
-        self._line.setVisible(False)
-        self.scene().addItem(self._line)
+        self._starts: dict[NodeItem, QPointF] = {}
+        self._aimed: CanvasPort | None = None
         self.set_look(look)
 
-    @property
-    def is_wiring(self) -> bool:
-        """Whether a wire is being dragged."""
-        return self._from is not None
+    # -- items ---------------------------------------------------------------------------------------------------------
+
+    def add_item(self, item: NodeItem | WireItem) -> None:
+        if self._is_far:
+            item.setFlag(_NoContents, True)
+        self.scene().addItem(item)
+
+    def remove_item(self, item: NodeItem | WireItem) -> None:
+        """Takes an item out, with every hold that a gesture has on it."""
+        self._wiring.forget(item)
+        self._starts.pop(item, None)
+        if self._aimed is not None and self._aimed.node is item:
+            self._aimed = None
+        self.far.drop(item)
+        item.delete()
+        self._repaint_far()
+
+    def touched(self, item: QGraphicsItem) -> None:
+        """An item has moved or looks different."""
+        self.far.touch(item)
+        self._repaint_far()
+
+    def _repaint_far(self) -> None:
+        # Items without content ask for no repaint.
+        if self._is_far:
+            self.viewport().update()
+
+    def count_changed(self, count: int) -> None:
+        """How many nodes there are decides how they are drawn from afar."""
+        self._count = count
+        self._choose_layer()
+
+    def _choose_layer(self) -> None:
+        far = self._count > lod.MANY and self.zoom < lod.FAR
+        if far != self._is_far:
+            self._is_far = far
+            for item in self.scene().items():
+                if isinstance(item, (NodeItem, WireItem)):
+                    item.setFlag(_NoContents, far)
+            self.viewport().update()
 
     def set_look(self, look: Look) -> None:
         self.look = look
         self.scene().setBackgroundBrush(look.canvas)
         self.viewport().update()
 
-    # -- where we look ---------------------------------------------------------------------------------------------
+    # -- where we look -------------------------------------------------------------------------------------------------
 
     @property
     def zoom(self) -> float:
         return self.transform().m11()
 
+    @property
+    def middle(self) -> QPointF:
+        """The scene point in the middle of what is seen."""
+        return self._scene_range.center()
+
     def _update_scene(self) -> None:
-        """Shows `_scene_range`. NodeGraphQt's own way adds two pixels at every call, so the picture creeps."""
+        """Shows `_scene_range`, by scrolling: Qt then moves the pixels and paints only the strip that has come in.
+
+        NodeGraphQt sets a new scene rectangle each time, which paints everything, and adds two pixels at every call.
+        """
         area = self._scene_range
         scale = self.viewport().width() / max(area.width(), 1e-6)
-        self.setSceneRect(area)
-        self.setTransform(QTransform.fromScale(scale, scale))
-        self.zoom_changed.emit(scale)
+        self.setSceneRect(_WORLD)
+        if not math.isclose(scale, self.zoom, rel_tol=1e-9):
+            self.setTransform(QTransform.fromScale(scale, scale))
+            self._choose_layer()
+            self.zoom_changed.emit(scale)
+        self.horizontalScrollBar().setValue(round(area.left() * scale))
+        self.verticalScrollBar().setValue(round(area.top() * scale))
 
     def look_at(self, centre: QPointF, scale: float) -> None:
         """Puts a scene point in the middle at a scale."""
@@ -100,124 +168,180 @@ class CanvasViewer(NodeViewer):
 
     def show_rect(self, rect: QRectF, largest: float = 1.0) -> None:
         """Shows a rectangle whole, never enlarged beyond `largest`."""
-        view = self.viewport()
-        margin = 28
-        scale = min(
-            (view.width() - 2 * margin) / max(rect.width(), 1), (view.height() - 2 * margin) / max(rect.height(), 1)
-        )
-        self.look_at(rect.center(), min(scale, largest))
+        view, margin = self.viewport(), 28
+        across = (view.width() - 2 * margin) / max(rect.width(), 1)
+        down = (view.height() - 2 * margin) / max(rect.height(), 1)
+        self.look_at(rect.center(), min(across, down, largest))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        centre, scale = self._scene_range.center(), self.zoom
+        centre, scale = self.middle, self.zoom
         QGraphicsView.resizeEvent(self, event)
         if event.oldSize().isValid():
             self.look_at(centre, scale)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        delta = event.angleDelta().y() or event.angleDelta().x()
-        self.zoom_by(1.0015**delta, event.position().toPoint())
+        """The wheel zooms around the pointer; two fingers on a touchpad pan."""
+        fingers = event.pixelDelta()
+        if not fingers.isNull() and not event.modifiers() & _Mod.ControlModifier:
+            self.pan_by(-QPointF(fingers))
+        else:
+            delta = event.angleDelta().y() or event.angleDelta().x()
+            self.zoom_by(1.0015**delta, event.position().toPoint())
+        event.accept()
 
     def zoom_by(self, factor: float, at: QPoint) -> None:
         """Zooms with the scene point under `at` held still."""
+        if self._count > lod.MANY:
+            self.is_rough = True
+            self._still.start()
         scale = min(max(self.zoom * factor, SMALLEST), LARGEST)
         held = self.mapToScene(at)
         middle = QPointF(self.viewport().rect().center())
         self.look_at(held - (QPointF(at) - middle) / scale, scale)
 
-    # -- mouse -----------------------------------------------------------------------------------------------------
+    def _on_still(self) -> None:
+        self.is_rough = False
+        self.viewport().update()
+
+    def pan_by(self, pixels: QPointF) -> None:
+        self._scene_range.translate(pixels / self.zoom)
+        self._update_scene()
+
+    # -- mouse ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_dragging(self) -> bool:
+        """Whether nodes or a wire are being dragged."""
+        return bool(self._starts) or self._wiring.start is not None
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
+        # Keys are asked of each event: NodeGraphQt remembers them, and misses a key let go in another window.
+        at, keys = event.position().toPoint(), event.modifiers()
         left = event.button() == Qt.MouseButton.LeftButton
-        if event.button() == Qt.MouseButton.MiddleButton or (left and (self._space or alt)):
-            self._pan_from = event.position().toPoint()
+        if left and keys & _Mod.AltModifier and keys & _Mod.ShiftModifier:
+            self._wiring.start_slice(self.mapToScene(at))
+        elif event.button() == Qt.MouseButton.MiddleButton or (left and (self._space or keys & _Mod.AltModifier)):
+            self._pan_from = at
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
-            return
-        if event.button() == Qt.MouseButton.RightButton:
-            return  # the context menu follows
-        port = self.port_at(event.position().toPoint()) if left else None
-        if port is not None:
-            self._start_wire(port, self.mapToScene(event.position().toPoint()))
-            return
-        QGraphicsView.mousePressEvent(self, event)
+        elif left and (port := self.port_at(at)) is not None:
+            self._wiring.begin(port, self.mapToScene(at))
+        elif left:
+            QGraphicsView.mousePressEvent(self, _extending(event))
+            self._starts = {n: n.pos() for n in self.scene().selectedItems() if isinstance(n, NodeItem)}
+        # The right button waits for the context menu.
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         at = event.position().toPoint()
         if self._pan_from is not None:
-            delta = QPointF(self._pan_from - at) / self.zoom
+            self.pan_by(QPointF(self._pan_from - at))
             self._pan_from = at
-            self._scene_range.translate(delta)
-            self._update_scene()
-        elif self._from is not None:
-            self._draw_wire(self.mapToScene(at), self.port_at(at))
+        elif self._wiring.is_active:
+            self._wiring.move(self.mapToScene(at), self.port_at(at))
         else:
-            QGraphicsView.mouseMoveEvent(self, event)
+            QGraphicsView.mouseMoveEvent(self, _extending(event))
+            if event.buttons() == Qt.MouseButton.NoButton:
+                self._aim(self.port_at(at))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        at = event.position().toPoint()
         if self._pan_from is not None:
             self._pan_from = None
-            self.viewport().unsetCursor()
-        elif self._from is not None:
-            self._end_wire(self.port_at(event.position().toPoint()))
+            self._show_cursor()
+        elif self._wiring.is_active:
+            self._wiring.drop(self.mapToScene(at), self.port_at(at), self.item_at(at))
         else:
-            QGraphicsView.mouseReleaseEvent(self, event)
-            if event.button() == Qt.MouseButton.LeftButton:
-                self.nodes_moved.emit()
+            QGraphicsView.mouseReleaseEvent(self, _extending(event))
+            starts, self._starts = self._starts, {}
+            moved = {item: (start.x(), start.y()) for item, start in starts.items() if item.pos() != start}
+            if moved:
+                self.moved_nodes.emit(moved)
+
+    def cancel(self) -> None:
+        """Gives up the gesture that is going on: nodes go back, a wire is not made."""
+        self._wiring.cancel()
+        starts, self._starts = self._starts, {}
+        for item, start in starts.items():
+            item.setPos(start)
+        if (grabber := self.scene().mouseGrabberItem()) is not None:
+            grabber.ungrabMouse()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         at = event.position().toPoint()
         item = self.item_at(at)
+        if event.button() != Qt.MouseButton.LeftButton or self.port_at(at) is not None:
+            return
         if isinstance(item, NodeItem):
-            self.node_opened.emit(item.id)
-        elif item is None and self.port_at(at) is None:
-            self.empty_activated.emit(self.mapToScene(at))
+            self.node_double_clicked.emit(item.id)
+        elif item is None:
+            self.canvas_double_clicked.emit(self.mapToScene(at))
 
     def contextMenuEvent(self, event: Any) -> None:
-        event.ignore()  # the view has the menu
+        event.ignore()  # the widget around has the menu
 
     # NodeGraphQt's scene calls these three; our gestures are handled above.
     def sceneMousePressEvent(self, event: Any) -> None:
-        pass
+        """Nothing."""
 
-    def sceneMouseMoveEvent(self, event: Any) -> None:
-        pass
+    sceneMouseMoveEvent = sceneMouseReleaseEvent = sceneMousePressEvent
 
-    def sceneMouseReleaseEvent(self, event: Any) -> None:
-        pass
+    def _aim(self, port: CanvasPort | None) -> None:
+        """The pointer is over a port: it can be pulled from."""
+        if port is not self._aimed:
+            self._aimed = port
+            self._show_cursor()
 
-    # -- keys ------------------------------------------------------------------------------------------------------
+    def _show_cursor(self) -> None:
+        if self._space:
+            self.viewport().setCursor(Qt.CursorShape.OpenHandCursor)
+        elif self._aimed is not None:
+            self.viewport().setCursor(Qt.CursorShape.CrossCursor)
+        else:
+            self.viewport().unsetCursor()
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        """Tooltips are made when they are asked for; a pinch zooms."""
+        if event.type() == QEvent.Type.ToolTip:
+            at = event.pos()  # type: ignore[attr-defined]
+            QToolTip.showText(event.globalPos(), self.tip_at(at), self.viewport())  # type: ignore[attr-defined]
+            return True
+        if isinstance(event, QNativeGestureEvent) and event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
+            self.zoom_by(1 + event.value(), event.position().toPoint())
+            return True
+        return super().viewportEvent(event)
+
+    # -- keys ----------------------------------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
             self._space = True
-            self.viewport().setCursor(Qt.CursorShape.OpenHandCursor)
-        elif event.key() == Qt.Key.Key_Escape and self.is_wiring:
-            self._end_wire(None, cancelled=True)
+            self._show_cursor()
+        elif event.key() == Qt.Key.Key_Escape and (self.is_dragging or self._wiring.is_active):
+            self.cancel()
         else:
-            QGraphicsView.keyPressEvent(self, event)
+            event.ignore()  # the widget around has the other keys
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
             self._space = False
-            self.viewport().unsetCursor()
-        QGraphicsView.keyReleaseEvent(self, event)
+            self._show_cursor()
 
     def focusNextPrevChild(self, forward: bool) -> bool:
         """Tab over the canvas opens the search instead of moving the focus."""
         at = self.viewport().mapFromGlobal(self.cursor().pos())
         if forward and self.viewport().rect().contains(at) and self.hasFocus():
-            self.empty_activated.emit(self.mapToScene(at))
+            self.canvas_double_clicked.emit(self.mapToScene(at))
             return True
         return super().focusNextPrevChild(forward)
 
     def focusInEvent(self, event: Any) -> None:
-        QGraphicsView.focusInEvent(self, event)  # NodeGraphQt fills a hidden menu bar here, which steals Ctrl+Z
+        QGraphicsView.focusInEvent(self, event)  # NodeGraphQt fills a hidden menu bar here, which would bind keys
 
     def focusOutEvent(self, event: Any) -> None:
         self._space = False
+        self._show_cursor()
         QGraphicsView.focusOutEvent(self, event)
 
-    # -- what is where ---------------------------------------------------------------------------------------------
+    # -- what is where -------------------------------------------------------------------------------------------------
 
     def item_at(self, at: QPoint) -> NodeItem | WireItem | None:
         """The node under a viewport point, else the wire."""
@@ -225,78 +349,71 @@ class CanvasViewer(NodeViewer):
         return next((i for i in found if isinstance(i, NodeItem)), found[0] if found else None)
 
     def port_at(self, at: QPoint) -> CanvasPort | None:
-        """The nearest port within reach of a viewport point."""
-        reach = self.GRAB / max(self.zoom, 0.4)
+        """The nearest port within reach of a viewport point; none from so far away that they are not drawn."""
+        if self._is_far:
+            return None
+        # Never so far that a small card is all port.
+        reach = min(self.GRAB / self.zoom, 18.0)
         point = self.mapToScene(at)
         area = QRectF(point.x() - reach, point.y() - reach, 2 * reach, 2 * reach)
-        best, nearest = None, reach
-        for item in self.scene().items(area):
-            if isinstance(item, CanvasPort):
-                gap = item.centre() - point
-                distance = math.hypot(gap.x(), gap.y())
-                if distance <= nearest:
-                    best, nearest = item, distance
-        return best
+        near = (i.port_near(point, reach) for i in self.scene().items(area) if isinstance(i, NodeItem))
+        return min((n for n in near if n is not None), key=lambda n: n[0], default=(0, None))[1]
 
-    # -- wiring ----------------------------------------------------------------------------------------------------
+    def tip_at(self, at: QPoint) -> str:
+        """What the thing under a viewport point tells about itself."""
+        port, item = self.port_at(at), self.item_at(at)
+        if port is not None:
+            return port.tip()
+        return item.tip() if item is not None else ""
 
-    def _start_wire(self, port: CanvasPort, at: QPointF) -> None:
-        """A wire is dragged from an output, or back from an input; a wired input gives up its wire."""
-        self._picked_up = None
-        if port.is_input and port.connected_pipes:
-            self._picked_up = port.connected_pipes[0]
-            self._picked_up.setVisible(False)
-            port = self._picked_up.output_port
-        self._from = port
-        self._line.setVisible(True)
-        self.drag_started.emit(port)
-        self._draw_wire(at, None)
-
-    def _draw_wire(self, at: QPointF, over: CanvasPort | None) -> None:
-        assert self._from is not None
-        fits = over is not None and over is not self._from and over.lit is True
-        end = over.centre() if over is not None and fits else at
-        refused = over is not None and over is not self._from and over.lit is False
-        start, stop = (end, self._from.centre()) if self._from.is_input else (self._from.centre(), end)
-        self._line.setPath(curve(start, stop))
-        pen = QPen(self.look.danger if refused else self.look.selected, 2.2)
-        pen.setStyle(Qt.PenStyle.SolidLine if fits else Qt.PenStyle.DashLine)
-        self._line.setPen(pen)
-
-    def _end_wire(self, over: CanvasPort | None, cancelled: bool = False) -> None:
-        start, picked_up = self._from, self._picked_up
-        self._from = self._picked_up = None
-        self._line.setVisible(False)
-        if picked_up is not None:
-            picked_up.setVisible(True)
-        self.drag_ended.emit()
-        if start is not None and not cancelled and over is not start:
-            self.wire_dropped.emit(start, over, picked_up.wire_id if picked_up is not None else "")
-
-    # -- dropping from the palette -----------------------------------------------------------------------------------
+    # -- dropping from the palette -------------------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: Any) -> None:
-        event.acceptProposedAction() if event.mimeData().hasFormat(MIME) else event.ignore()
+        if event.mimeData().hasFormat(MIME):
+            event.acceptProposedAction()
+        else:
+            event.ignore()
 
     dragMoveEvent = dragEnterEvent
 
     def dropEvent(self, event: Any) -> None:
         if event.mimeData().hasFormat(MIME):
-            component = bytes(event.mimeData().data(MIME).data()).decode()
             event.acceptProposedAction()
-            self.component_dropped.emit(component, self.mapToScene(event.position().toPoint()))
+            self.data_dropped.emit(event.mimeData(), self.mapToScene(event.position().toPoint()).toPoint())
 
-    # -- background --------------------------------------------------------------------------------------------------
+    # -- background and foreground -------------------------------------------------------------------------------------
 
+    @guarded_draw
     def drawBackground(self, painter: QPainter, rect: QRectF) -> None:
-        painter.fillRect(rect, self.look.canvas)
-        step = GRID
-        while step * self.zoom < 18:
+        """The dot grid: one tile repeated, which is a hundred times faster than thousands of points."""
+        self.labelled.clear()
+        step = float(GRID)
+        while step * self.zoom < _FINEST:
             step *= 2
-        pen = QPen(self.look.grid, 1.6)
-        pen.setCosmetic(True)
-        painter.setPen(pen)
-        left, top = math.floor(rect.left() / step) * step, math.floor(rect.top() / step) * step
-        xs = range(int(left), int(rect.right()) + step, step)
-        ys = range(int(top), int(rect.bottom()) + step, step)
-        painter.drawPoints([QPointF(x, y) for x in xs for y in ys])
+        pixels = round(step * self.zoom)
+        corner = self.mapFromScene(QPointF(0, 0))
+        painter.save()
+        painter.resetTransform()
+        place = QPointF(-corner.x() % pixels, -corner.y() % pixels)
+        painter.drawTiledPixmap(QRectF(self.viewport().rect()), self.look.dots(pixels), place)
+        painter.restore()
+
+    @guarded_draw
+    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
+        """The far layer in place of the items; from near, the shapes on the wires, over every wire that crosses."""
+        if self._is_far:
+            self.far.draw(painter, self.look)
+        elif self.zoom >= LABELS and not self.is_rough:
+            for wire in self.labelled:
+                wire.draw_label(painter, self.look)
+
+
+def _extending(event: QMouseEvent) -> QMouseEvent:
+    """Shift adds to the selection, as Qt lets Ctrl do."""
+    if not event.modifiers() & _Mod.ShiftModifier:
+        return event
+    keys = event.modifiers() | _Mod.ControlModifier
+    place, window, screen = event.position(), event.scenePosition(), event.globalPosition()
+    return QMouseEvent(
+        event.type(), place, window, screen, event.button(), event.buttons(), keys, event.pointingDevice()
+    )

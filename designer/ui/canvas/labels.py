@@ -1,0 +1,65 @@
+"""Finds room on each wire for its shape: clear of the cards and of other labels, near the middle. No Qt widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from PySide6.QtCore import QPointF, QRectF
+
+from designer.ui.canvas.items import PORT, NodeItem
+from designer.ui.canvas.wires import WireItem
+
+_CELL = 256.0
+_TRIED = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
+"""Places along the curve, as its parameter, best first."""
+
+
+class _Taken:
+    """Rectangles, found by the cells of a coarse grid that they touch."""
+
+    def __init__(self) -> None:
+        self._cells: dict[tuple[int, int], list[QRectF]] = {}
+
+    def add(self, rect: QRectF) -> None:
+        for cell in _cells(rect):
+            self._cells.setdefault(cell, []).append(rect)
+
+    def is_free(self, rect: QRectF) -> bool:
+        return not any(other.intersects(rect) for cell in _cells(rect) for other in self._cells.get(cell, ()))
+
+
+def _cells(rect: QRectF) -> list[tuple[int, int]]:
+    columns = range(int(rect.left() // _CELL), int(rect.right() // _CELL) + 1)
+    rows = range(int(rect.top() // _CELL), int(rect.bottom() // _CELL) + 1)
+    return [(x, y) for x in columns for y in rows]
+
+
+def place_labels(nodes: Iterable[NodeItem], wires: Iterable[WireItem]) -> None:
+    """Gives every wire with a label a place for it, or none."""
+    taken = _Taken()
+    for node in nodes:
+        taken.add(node.scene_card().adjusted(-PORT - 2, -2, PORT + 2, 2))
+    for wire in wires:
+        at = _place(wire, taken) if wire.label else None
+        if at != wire.label_at:
+            wire.place_label(at)
+
+
+def _place(wire: WireItem, taken: _Taken) -> QPointF | None:
+    width, height = wire.label_size()
+    path = wire.path()
+    corners = [path.elementAt(i) for i in range(4)]
+    xs, ys = [c.x for c in corners], [c.y for c in corners]
+    for t in _TRIED:
+        x, y = _cubic(xs, t), _cubic(ys, t)
+        box = QRectF(x - width / 2, y - height / 2, width, height)
+        if taken.is_free(box):
+            taken.add(box)
+            return QPointF(x, y)
+    return None
+
+
+def _cubic(c: list[float], t: float) -> float:
+    """One coordinate of a cubic Bezier curve with these four control values."""
+    u = 1 - t
+    return u * u * u * c[0] + 3 * u * u * t * c[1] + 3 * u * t * t * c[2] + t * t * t * c[3]

@@ -1,0 +1,232 @@
+"""The canvas as the document's mirror: every change of the document becomes a change of the items, and never back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QGraphicsItem
+
+from designer.graph.changes import Change, NodeAdded, NodeChanged, NodeRemoved, WireAdded, WireRemoved
+from designer.graph.document import Document
+from designer.graph.model import Node, Wire
+from designer.ui import wording
+from designer.ui.canvas import cards
+from designer.ui.canvas.items import NodeItem
+from designer.ui.canvas.labels import place_labels
+from designer.ui.canvas.look import Look
+from designer.ui.canvas.viewer import CanvasViewer
+from designer.ui.canvas.wires import WireItem
+from nodes.sdk.spec import Catalogue, ComponentSpec
+
+SETTLE_MS = 60
+"""Shapes find their places on wires again when nothing has moved for so long."""
+
+
+class Mirror:
+    """Holds one item for every node and wire of a document.
+
+    Attributes:
+        nodes: items by node id.
+        wires: items by wire id; a wire whose ends are not in the document has none.
+    """
+
+    def __init__(self, viewer: CanvasViewer, look: Look, catalogue: Catalogue | None) -> None:
+        self.viewer, self.look, self.catalogue = viewer, look, catalogue
+        self.document: Document | None = None
+        self.nodes: dict[str, NodeItem] = {}
+        self.wires: dict[str, WireItem] = {}
+        self._result: Mapping[str, Any] = {}
+        self._problems: dict[str, list[Mapping[str, Any]]] = {}
+        self._faults: dict[tuple[str, str], str] = {}
+        self._unsubscribe: Callable[[], None] | None = None
+        self._settle = QTimer(viewer)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self.place_labels)
+
+    # -- a whole document ----------------------------------------------------------------------------------------------
+
+    def show(self, document: Document | None) -> None:
+        """Mirrors another document from now on, or none."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        self.document, self._result, self._problems, self._faults = document, {}, {}, {}
+        self.rebuild()
+        if document is not None:
+            self._unsubscribe = document.subscribe(self._on_change)
+
+    def rebuild(self) -> None:
+        """Draws everything anew."""
+        self.viewer.cancel()
+        self.viewer.viewport().setUpdatesEnabled(False)
+        scene = self.viewer.scene()
+        scene.blockSignals(True)
+        for wire in self.wires.values():
+            wire.delete()
+        for item in self.nodes.values():
+            scene.removeItem(item)
+        self.nodes, self.wires = {}, {}
+        self.viewer.far.clear()
+        if self.document is not None:
+            for node in self.document.data.nodes:
+                self._draw_node(node)
+            for wire in self.document.data.wires:
+                self._draw_wire(wire, grow=False)
+        scene.blockSignals(False)
+        self.viewer.count_changed(len(self.nodes))
+        self.viewer.viewport().setUpdatesEnabled(True)
+        self.show_result(self._result)
+
+    def set_look(self, look: Look) -> None:
+        """Takes over another theme."""
+        self.look = look
+        self.viewer.set_look(look)
+        for item in self.nodes.values():
+            item.lines = None
+        self.viewer.far.touch_all(self.items())
+        self.viewer.scene().update()
+
+    def items(self) -> list[QGraphicsItem]:
+        return [*self.nodes.values(), *self.wires.values()]
+
+    # -- the document's changes ----------------------------------------------------------------------------------------
+
+    def _on_change(self, change: Change) -> None:
+        match change:
+            case NodeAdded(node):
+                self._draw_node(node)
+                self.viewer.count_changed(len(self.nodes))
+            case NodeRemoved(node):
+                self._remove_node(node)
+            case WireAdded(wire):
+                self._draw_wire(wire, grow=True)
+            case WireRemoved(wire):
+                self._remove_wire(wire)
+            case NodeChanged(node_id, field, _, new):
+                item = self.nodes[node_id]
+                if field == "position":
+                    item.setPos(*new)
+                elif field == "component":
+                    item.spec = self._spec(new)
+                    self._update_ports(node_id)
+                    item.refresh()
+                else:
+                    item.refresh()
+
+    def _spec(self, component: str) -> ComponentSpec | None:
+        return self.catalogue.get(component) if self.catalogue is not None else None
+
+    def _draw_node(self, node: Node) -> None:
+        item = NodeItem(node, self._spec(node.component), self)
+        self.nodes[node.id] = item
+        self._update_ports(node.id)
+        self._show_node(item)
+        self.viewer.add_item(item)
+
+    def _draw_wire(self, wire: Wire, *, grow: bool) -> None:
+        """`grow` gives nodes the ports that the wire needs; a node that was just drawn has them."""
+        if wire.source not in self.nodes or wire.target not in self.nodes:
+            return  # a dangling wire, which the problems list names
+        if grow:
+            self._follow_wires(wire)
+        item = WireItem(
+            wire,
+            self.nodes[wire.source].ports[False, wire.source_port],
+            self.nodes[wire.target].ports[True, wire.target_port],
+            self,
+        )
+        self.wires[wire.id] = item
+        self._show_wire(item)
+        self.viewer.add_item(item)
+        if grow:
+            self._redraw_ends(wire)
+
+    def _remove_node(self, node: Node) -> None:
+        item = self.nodes.pop(node.id)
+        for port in item.ports.values():
+            for wire in list(port.connected_pipes):
+                del self.wires[wire.wire_id]
+                self.viewer.remove_item(wire)
+        self.viewer.remove_item(item)
+        self.viewer.count_changed(len(self.nodes))
+
+    def _remove_wire(self, wire: Wire) -> None:
+        if (item := self.wires.pop(wire.id, None)) is not None:
+            self.viewer.remove_item(item)
+            self._follow_wires(wire)
+            self._redraw_ends(wire)
+
+    def _follow_wires(self, wire: Wire) -> None:
+        """Growing ports follow their wires, and a port that no wire needs any more goes."""
+        for node_id, key in ((wire.source, (False, wire.source_port)), (wire.target, (True, wire.target_port))):
+            item = self.nodes.get(node_id)
+            if item is not None and (key not in item.ports or not _is_fixed(item.spec, key)):
+                self._update_ports(node_id)
+
+    def _redraw_ends(self, wire: Wire) -> None:
+        """A port that has got or lost its wire looks different."""
+        for node_id in (wire.source, wire.target):
+            if node_id in self.nodes:
+                self.nodes[node_id].update()
+
+    def _update_ports(self, node_id: str) -> None:
+        assert self.document is not None
+        wired_in = [w.target_port for w in self.document.wires_into(node_id)]
+        wired_out = [w.source_port for w in self.document.wires_from(node_id)]
+        item = self.nodes[node_id]
+        item.set_ports(*cards.ports_of(item.spec, wired_in, wired_out))
+
+    # -- the engine's answer -------------------------------------------------------------------------------------------
+
+    def show_result(self, result: Mapping[str, Any]) -> None:
+        """Shows an answer of the engine: shapes on wires, sizes and problems on nodes."""
+        self._result, self._problems, self._faults = result, {}, {}
+        for problem in result.get("problems", ()):
+            node = problem.get("node")
+            if node is not None:
+                self._problems.setdefault(node, []).append(problem)
+                if problem.get("port") and problem["severity"] == "error":
+                    self._faults.setdefault((node, problem["port"]), problem["message"])
+        for item in self.nodes.values():
+            self._show_node(item)
+        stale = [self._show_wire(wire) for wire in self.wires.values()]
+        if any(stale):
+            self.place_labels()
+
+    def _show_node(self, item: NodeItem) -> None:
+        result = self._result.get("nodes", {}).get(item.id, {})
+        size = wording.count(result["params"]) if result.get("params") else ""
+        item.show_result(result, self._problems.get(item.id, ()), size)
+
+    def _show_wire(self, wire: WireItem) -> bool:
+        source, port = wire.output_port.key
+        info = self._result.get("nodes", {}).get(source, {}).get("outputs", {}).get(port)
+        return wire.show_result(info, self._faults.get(wire.input_port.key, ""))
+
+    # -- what items report ---------------------------------------------------------------------------------------------
+
+    def touched(self, item: QGraphicsItem) -> None:
+        """Called by an item that has moved or looks different."""
+        self.viewer.touched(item)
+        if not self._settle.isActive():
+            self._settle.start()
+
+    def place_labels(self) -> None:
+        """Finds places for the shapes; put off while something is dragged."""
+        if self.viewer.is_dragging:
+            self._settle.start()
+            return
+        self._settle.stop()
+        place_labels(self.nodes.values(), self.wires.values())
+
+
+def _is_fixed(spec: ComponentSpec | None, key: tuple[bool, str]) -> bool:
+    """Whether a port is there with or without a wire."""
+    if spec is None:
+        return False
+    is_input, name = key
+    port = spec.input(name) if is_input else spec.output(name)
+    return port is not None and not port.variadic

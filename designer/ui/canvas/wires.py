@@ -1,0 +1,165 @@
+"""Wires on the canvas: a curve from an output to an input, coloured by kind, with the tensor's shape on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from NodeGraphQt.qgraphics.pipe import PipeItem
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QPainter, QPainterPath, QPainterPathStroker, QPen
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
+
+from designer.graph.model import Wire
+from designer.ui.canvas import cards
+from designer.ui.canvas.items import CanvasPort, Host, guarded
+from designer.ui.canvas.look import Look
+
+LABELS = 0.5
+"""Scale from which shapes stand on wires."""
+LABEL_HEIGHT = 17.0
+_GRIP = 10.0
+"""Width of the strip around a wire that answers the pointer."""
+
+
+class WireItem(PipeItem):
+    """One wire of the document.
+
+    NodeGraphQt's constructor is passed over: it adds an arrow as a child item and styles for it.
+
+    Attributes:
+        label: the tensor's shape, without the batch.
+        label_at: the middle of the label in the scene; None when there is no room for it.
+        reason: why what arrives does not fit; the wire is then red and dashed.
+    """
+
+    broken: bool = False
+
+    def __init__(self, wire: Wire, source: CanvasPort, target: CanvasPort, host: Host) -> None:
+        QGraphicsPathItem.__init__(self)
+        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemIsSelectable)
+        self.setAcceptHoverEvents(True)
+        self.setZValue(0)
+        self.wire_id, self.host = wire.id, host
+        self._input_port, self._output_port = target, source
+        source.add_pipe(self)
+        target.add_pipe(self)
+        self.label = self.reason = ""
+        self.info: Mapping[str, Any] | None = None
+        self.label_at: QPointF | None = None
+        self.under_pointer = False
+        self._bounds = QRectF()
+        self._strip: QPainterPath | None = None
+        self.follow()
+
+    # -- geometry ------------------------------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Takes the course that its ports ask for."""
+        self.setPath(curve(self._output_port.centre(), self._input_port.centre()))
+        self._strip = None
+        self.place_label(None)
+        self.host.touched(self)
+
+    def draw_path(self, start_port: Any, end_port: Any = None, cursor_pos: QPointF | None = None) -> None:
+        """NodeGraphQt's name for `follow`."""
+        self.follow()
+
+    def label_size(self) -> tuple[float, float]:
+        return self.host.look.small_metrics.horizontalAdvance(self.label) + 12, LABEL_HEIGHT
+
+    def place_label(self, at: QPointF | None) -> None:
+        """Puts the label around a scene point, or takes it away."""
+        self.label_at = at
+        bounds = self.path().controlPointRect().adjusted(-3, -3, 3, 3)
+        if at is not None:
+            width, height = self.label_size()
+            bounds = bounds.united(QRectF(at.x() - width / 2, at.y() - height / 2, width, height))
+        if bounds != self._bounds:
+            self.prepareGeometryChange()
+            self._bounds = bounds
+        self.update()
+
+    def show_result(self, info: Mapping[str, Any] | None, reason: str) -> bool:
+        """Takes over the engine's answer about this wire. Returns whether the label has changed."""
+        label = cards.wire_label(info)
+        changed = label != self.label
+        if changed or reason != self.reason:
+            self.label, self.reason = label, reason
+            self.update()
+            self.host.touched(self)
+        self.info = info
+        return changed
+
+    def tip(self) -> str:
+        shape = cards.shape_line(self._output_port.name, self.info)
+        return "\n".join(([self.reason] if self.reason else []) + [shape])
+
+    def boundingRect(self) -> QRectF:
+        return self._bounds
+
+    def shape(self) -> QPainterPath:
+        if self._strip is None:
+            stroker = QPainterPathStroker()
+            stroker.setWidth(_GRIP)
+            self._strip = stroker.createStroke(self.path())
+        return self._strip
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def hoverEnterEvent(self, event: Any) -> None:
+        self.under_pointer = True
+        self.update()
+
+    def hoverLeaveEvent(self, event: Any) -> None:
+        self.under_pointer = False
+        self.update()
+
+    # Qt's own: a Python override is called four times an item whenever the far layer takes over.
+    itemChange = QGraphicsPathItem.itemChange
+
+    # -- drawing -------------------------------------------------------------------------------------------------------
+
+    def pen_for(self, look: Look) -> QPen:
+        """Red and dashed when it does not fit, dotted past a bypassed node, else in the kind's colour."""
+        strong = self.isSelected() or self.under_pointer
+        width = 2.6 if strong else 1.8
+        if self.reason:
+            return look.pen(look.danger, width, Qt.PenStyle.DashLine)
+        bypassed = self._output_port.node.node.disabled or self._input_port.node.node.disabled
+        style = Qt.PenStyle.DotLine if bypassed else Qt.PenStyle.SolidLine
+        return look.pen(look.accent if strong else look.kind(self._output_port.kind), width, style)
+
+    @guarded
+    def paint(self, painter: QPainter, scale: float) -> None:
+        look = self.host.look
+        painter.setPen(self.pen_for(look))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if self.host.viewer.is_rough:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.drawPath(self.path())
+        if self.label_at is not None:
+            self.host.viewer.labelled.append(self)
+
+    def draw_label(self, painter: QPainter, look: Look) -> None:
+        """The shape on the wire. The viewer calls it after all items, so that no wire crosses the text."""
+        at = self.label_at
+        if at is None or not self.label:
+            return
+        width, height = self.label_size()
+        box = QRectF(at.x() - width / 2, at.y() - height / 2, width, height)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(look.canvas)
+        painter.drawRoundedRect(box, height / 2, height / 2)
+        painter.setFont(look.small)
+        painter.setPen(look.danger if self.reason else look.muted)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.label)
+
+
+def curve(start: QPointF, end: QPointF) -> QPainterPath:
+    """A horizontal S from an output to an input; it swings out when the input lies to the left."""
+    across = end.x() - start.x()
+    reach = min(max(abs(across) * 0.5, 28.0), 160.0) if across > 0 else min(60.0 - across * 0.5, 220.0)
+    path = QPainterPath(start)
+    path.cubicTo(start.x() + reach, start.y(), end.x() - reach, end.y(), end.x(), end.y())
+    return path
