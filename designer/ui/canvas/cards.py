@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from designer.graph.model import Node
-from nodes.sdk.spec import ComponentSpec, port_index
+from nodes.sdk.spec import ComponentSpec, PortKind, port_index
 
 _SHORT = {
     "out_channels": "out",
@@ -25,7 +25,7 @@ class PortText:
     """One port as it is drawn: wire-level name, kind, and what stands beside it."""
 
     name: str
-    kind: str
+    kind: PortKind
     label: str = ""
 
 

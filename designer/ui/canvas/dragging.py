@@ -56,7 +56,7 @@ class Wiring:
         if self._cut_from is not None:
             self._viewer._SLICER_PIPE.draw_path(self._cut_from, at)
             return
-        if over is not self._over:
+        if self.start is not None and over is not self._over:
             self._over = over
             self._viewer.wiring_over.emit(self.start, over if over is not self.start else None)
         self._draw(at)

@@ -102,7 +102,7 @@ class CanvasGraph(NodeGraph):
         viewer.wiring_over.connect(self._say_why_not)
         viewer.wiring_ended.connect(self._unlight_ports)
         viewer.wire_on_node.connect(self._on_wire_on_node)
-        viewer.wire_on_canvas.connect(self.search_wanted)
+        viewer.wire_on_canvas.connect(lambda port, at: self.search_wanted.emit(port, at))
         viewer.canvas_double_clicked.connect(lambda at: self.search_wanted.emit(None, at))
 
     def edit(self, action: Callable[[Document], Any]) -> Any:
@@ -201,7 +201,7 @@ class CanvasGraph(NodeGraph):
             self.added.emit(made)
         return made
 
-    def _on_wire_on_node(self, start: CanvasPort, item: NodeItem, lifted: WireItem | None) -> None:
+    def _on_wire_on_node(self, start: CanvasPort, item: NodeItem, lifted: Any) -> None:
         """A wire was dropped on a card: it takes the first free port that fits."""
 
         def act(document: Document) -> None:
@@ -252,7 +252,7 @@ class CanvasGraph(NodeGraph):
                 port.lit = None
             item.update()
 
-    def _say_why_not(self, start: CanvasPort, over: CanvasPort | None) -> None:
+    def _say_why_not(self, start: CanvasPort, over: Any) -> None:
         """The wire is held over a port: what speaks against it is told at the pointer."""
         document = self.mirror.document
         reason = None

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from designer.graph.model import Node
 from designer.ui.canvas import cards, paint
 from designer.ui.canvas.look import Look
-from nodes.sdk.spec import ComponentSpec
+from nodes.sdk.spec import ComponentSpec, PortKind
 
 WIDTH, HEADER, ROW, FOOT = 188.0, 46.0, 20.0, 6.0
 PORT = 4.5
@@ -105,7 +105,8 @@ class CanvasPort(PortItem):
         QGraphicsItem.__init__(self, parent)
         self.setFlag(_Flag.ItemHasNoContents)
         self._pipes: list[Any] = []
-        self._name, self.kind, self.label = text.name, text.kind, text.label
+        self._name, self.label = text.name, text.label
+        self.kind: PortKind = text.kind
         self._port_type = PortTypeEnum.IN.value if is_input else PortTypeEnum.OUT.value
         self._multi_connection = not is_input
         self.is_input = is_input

@@ -64,8 +64,8 @@ class Mirror:
         self.viewer.viewport().setUpdatesEnabled(False)
         scene = self.viewer.scene()
         scene.blockSignals(True)
-        for wire in self.wires.values():
-            wire.delete()
+        for old in self.wires.values():
+            old.delete()
         for item in self.nodes.values():
             scene.removeItem(item)
         self.nodes, self.wires = {}, {}

@@ -315,7 +315,8 @@ class CanvasView(QWidget):
             if not text:
                 menu.addSeparator()
                 continue
-            entry = menu.addAction(text, action)
+            entry = menu.addAction(text)
+            entry.triggered.connect(lambda _checked=False, run=action: run())
             entry.setEnabled(enabled)
             if keys is not None:
                 # Shown only: as a shortcut it would compete with the window's own action for the key.

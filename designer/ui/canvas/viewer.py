@@ -44,11 +44,11 @@ class CanvasViewer(NodeViewer):
     zoom_changed(float): pixels that a scene unit takes.
     """
 
-    wiring_started = Signal(object)
-    wiring_over = Signal(object, object)
+    wiring_started = Signal(CanvasPort)
+    wiring_over = Signal(CanvasPort, object)
     wiring_ended = Signal()
-    wire_on_node = Signal(object, object, object)
-    wire_on_canvas = Signal(object, QPointF)
+    wire_on_node = Signal(CanvasPort, NodeItem, object)
+    wire_on_canvas = Signal(CanvasPort, QPointF)
     canvas_double_clicked = Signal(QPointF)
     zoom_changed = Signal(float)
 
@@ -196,7 +196,7 @@ class CanvasViewer(NodeViewer):
             self._still.start()
         scale = min(max(self.zoom * factor, SMALLEST), LARGEST)
         held = self.mapToScene(at)
-        middle = QPointF(self.viewport().rect().center())
+        middle = QPointF(self.viewport().width() / 2, self.viewport().height() / 2)
         self.look_at(held - (QPointF(at) - middle) / scale, scale)
 
     def _on_still(self) -> None:

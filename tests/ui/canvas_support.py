@@ -1,0 +1,113 @@
+"""What the tests of the canvas share: a small catalogue, and a mouse that presses, moves and lets go."""
+
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
+from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from designer.ui.palette import MIME
+from nodes.sdk.spec import Catalogue, ComponentSpec, Param, Port
+
+ONE, OUT = (Port("x", "map"),), (Port("out", "map"),)
+CATALOGUE = Catalogue(
+    (
+        ComponentSpec("io.image", "Image", "io", "Gives images.", outputs=OUT, role="input"),
+        ComponentSpec(
+            "conv.conv",
+            "Conv",
+            "conv",
+            "Convolves.",
+            inputs=ONE,
+            outputs=OUT,
+            params=(Param("out_channels", "int", 64), Param("kernel_size", "int", 3)),
+            aliases=("convolution",),
+        ),
+        ComponentSpec("fusion.concat", "Concat", "fusion", "Joins.", inputs=(Port("xs", "map", variadic=True),), outputs=OUT),
+        ComponentSpec(
+            "neck.fpn", "FPN", "neck", "", inputs=(Port("c3", "map"), Port("c4", "map")), outputs=(Port("p3", "map"), Port("p4", "map"))
+        ),
+        ComponentSpec("head.head", "Head", "head", "", inputs=ONE, outputs=(Port("out", "predictions"),), role="head"),
+        ComponentSpec("post.nms", "NMS", "post", "", inputs=(Port("p", "predictions"),), outputs=(Port("out", "detections"),)),
+    )
+)  # fmt: skip
+
+LEFT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton
+NONE = Qt.KeyboardModifier.NoModifier
+
+
+def point(view, scene):
+    """The viewport point of a scene point."""
+    return view.viewer.mapFromScene(QPointF(*scene) if isinstance(scene, tuple) else scene)
+
+
+def port_point(view, node, name, is_input):
+    node_id = node if isinstance(node, str) else node.id
+    return point(view, view.nodes[node_id].ports[is_input, name].centre())
+
+
+def drag(view, start, end, button=LEFT, keys=NONE, *, release=True):
+    """Presses at one viewport point, moves in small steps to another and lets go there."""
+    port = view.viewer.viewport()
+    QTest.mouseMove(port, start)
+    QTest.mousePress(port, button, keys, start)
+    for i in range(1, 9):
+        QTest.mouseMove(port, start + (end - start) * i / 8)
+    if release:
+        QTest.mouseRelease(port, button, keys, end)
+
+
+def click(view, at, keys=NONE):
+    QTest.mouseClick(view.viewer.viewport(), LEFT, keys, at)
+
+
+def wire_by_mouse(view, source, target, source_port="out", target_port="x"):
+    """Drags from an output to an input."""
+    drag(view, port_point(view, source, source_port, False), port_point(view, target, target_port, True))
+
+
+def drop(view, component, at):
+    """Drops a component from the palette at a viewport point."""
+    port = view.viewer.viewport()
+    mime = QMimeData()
+    mime.setData(MIME, component.encode())
+    copy = Qt.DropAction.CopyAction
+    for kind, place in ((QDragEnterEvent, at), (QDragMoveEvent, at), (QDropEvent, QPointF(at))):
+        event = kind(place, copy, mime, LEFT, NONE)
+        QApplication.sendEvent(port, event)
+        assert event.isAccepted()
+
+
+def far_from(at, dx, dy):
+    return at + QPoint(dx, dy)
+
+
+def is_mirror(view):
+    """What is drawn that is not in the document, or the other way round; nothing when the two are equal."""
+    data = view.document.data
+    wrong = []
+    nodes = {n.id: n for n in data.nodes}
+    if view.nodes.keys() != nodes.keys():
+        wrong.append(("nodes", view.nodes.keys() ^ nodes.keys()))
+    wires = {w.id: w for w in data.wires if w.source in nodes and w.target in nodes}
+    if view.wires.keys() != wires.keys():
+        wrong.append(("wires", view.wires.keys() ^ wires.keys()))
+    for key, item in view.nodes.items():
+        node = nodes.get(key)
+        if node is not None and ((node.x, node.y) != (item.x(), item.y()) or node.title != item.name):
+            wrong.append(("node", key))
+    for key, item in view.wires.items():
+        if key in wires and (*item.output_port.key, *item.input_port.key) != wires[key].ends:
+            wrong.append(("ends", key))
+        ends = item.path().elementAt(0), item.path().elementAt(3)
+        drawn = (QPointF(ends[0].x, ends[0].y), QPointF(ends[1].x, ends[1].y))
+        if drawn != (item.output_port.centre(), item.input_port.centre()):
+            wrong.append(("course", key))
+    scene = view.viewer.scene()
+    drawn_nodes, drawn_wires = view.viewer.all_nodes(), view.viewer.all_pipes()
+    if {id(i) for i in drawn_nodes} != {id(i) for i in view.nodes.values()}:
+        wrong.append(("items", len(drawn_nodes)))
+    if {id(i) for i in drawn_wires} != {id(i) for i in view.wires.values()}:
+        wrong.append(("pipes", len(drawn_wires)))
+    if any(i.scene() is not scene for i in view.nodes.values()):
+        wrong.append(("scene", ""))
+    return wrong
