@@ -8,28 +8,22 @@ from PySide6.QtWidgets import QApplication
 from designer.ui.palette import MIME
 from nodes.sdk.spec import Catalogue, ComponentSpec, Param, Port
 
-ONE, OUT = (Port("x", "map"),), (Port("out", "map"),)
+ONE, OUT, MANY = (Port("x", "map"),), (Port("out", "map"),), (Port("xs", "map", variadic=True),)
+LEVELS_IN, LEVELS_OUT = (Port("c3", "map"), Port("c4", "map")), (Port("p3", "map"), Port("p4", "map"))
+BOXES, FOUND = (Port("out", "predictions"),), (Port("out", "detections"),)
+SIZES = (Param("out_channels", "int", 64), Param("kernel_size", "int", 3))
 CATALOGUE = Catalogue(
     (
         ComponentSpec("io.image", "Image", "io", "Gives images.", outputs=OUT, role="input"),
         ComponentSpec(
-            "conv.conv",
-            "Conv",
-            "conv",
-            "Convolves.",
-            inputs=ONE,
-            outputs=OUT,
-            params=(Param("out_channels", "int", 64), Param("kernel_size", "int", 3)),
-            aliases=("convolution",),
+            "conv.conv", "Conv", "conv", "Convolves.", inputs=ONE, outputs=OUT, params=SIZES, aliases=("convolution",)
         ),
-        ComponentSpec("fusion.concat", "Concat", "fusion", "Joins.", inputs=(Port("xs", "map", variadic=True),), outputs=OUT),
-        ComponentSpec(
-            "neck.fpn", "FPN", "neck", "", inputs=(Port("c3", "map"), Port("c4", "map")), outputs=(Port("p3", "map"), Port("p4", "map"))
-        ),
-        ComponentSpec("head.head", "Head", "head", "", inputs=ONE, outputs=(Port("out", "predictions"),), role="head"),
-        ComponentSpec("post.nms", "NMS", "post", "", inputs=(Port("p", "predictions"),), outputs=(Port("out", "detections"),)),
+        ComponentSpec("fusion.concat", "Concat", "fusion", "Joins.", inputs=MANY, outputs=OUT),
+        ComponentSpec("neck.fpn", "FPN", "neck", "Pyramid.", inputs=LEVELS_IN, outputs=LEVELS_OUT),
+        ComponentSpec("head.head", "Head", "head", "Predicts.", inputs=ONE, outputs=BOXES, role="head"),
+        ComponentSpec("post.nms", "NMS", "post", "Filters.", inputs=(Port("p", "predictions"),), outputs=FOUND),
     )
-)  # fmt: skip
+)
 
 LEFT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton
 NONE = Qt.KeyboardModifier.NoModifier

@@ -275,6 +275,7 @@ class CanvasView(QWidget):
             return
         sizes = {node_id: (item.width, item.height) for node_id, item in self.nodes.items()}
         self.graph.edit(lambda document: document.move(layout(document.data, sizes)))
+        self.mirror.place_labels()
         self.fit()
 
     def _nudge(self, dx: float, dy: float) -> None:
