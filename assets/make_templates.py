@@ -19,11 +19,11 @@ FOLDER = Path(__file__).parent / "templates"
 def detector(name: str, summary: str, side: int, classes: int, size: str = "n") -> Document:
     """YOLOv8 of composites: image, backbone, neck, head, NMS."""
     doc = new(name, summary, "detect")
-    image = doc.add("io.image_input", title="Image", at=(0, 120), height=side, width=side)
-    backbone = doc.add("backbone.csp_darknet", title="Backbone", at=(280, 120), size=size)
-    neck = doc.add("neck.pafpn", title="Neck", at=(560, 120), size=size)
-    head = doc.add("head.yolov8_head", title="Head", at=(840, 120), num_classes=classes)
-    nms = doc.add("post.nms", title="NMS", at=(1120, 120))
+    image = doc.add("io.image_input", title="Image", at=(0, 153), height=side, width=side)
+    backbone = doc.add("backbone.csp_darknet", title="Backbone", at=(312, 120), size=size)
+    neck = doc.add("neck.pafpn", title="Neck", at=(624, 140), size=size)
+    head = doc.add("head.yolov8_head", title="Head", at=(936, 140), num_classes=classes)
+    nms = doc.add("post.nms", title="NMS", at=(1248, 173))
     doc.connect(image, backbone)
     for level in "345":
         doc.connect(backbone, neck, f"p{level}", f"p{level}")
@@ -48,7 +48,7 @@ def yolov8n() -> Document:
 def yolov8n_blocks() -> Document:
     """The same network with every block a node of its own."""
     doc = new("YOLOv8n, block by block", "YOLOv8n with every block a node, to change it anywhere.", "detect")
-    size, step, row = YOLOV8["n"], 240, 150
+    size, step, row = YOLOV8["n"], 300, 150
     image = doc.add("io.image_input", title="Image", at=(0, 0))
 
     def then(source: Node, component: str, title: str, at: tuple[float, float], **params: object) -> Node:
@@ -94,9 +94,9 @@ def yolov8n_blocks() -> Document:
 def resnet(depth: int) -> Document:
     name = f"ResNet-{depth}"
     doc = new(name, f"{name} for 1000 classes at 224 pixels.", "classify")
-    image = doc.add("io.image_input", title="Image", at=(0, 0), height=224, width=224)
-    backbone = doc.add("backbone.resnet", title="Backbone", at=(280, 0), depth=depth)
-    head = doc.add("head.classification_head", title="Head", at=(560, 0))
+    image = doc.add("io.image_input", title="Image", at=(0, 33), height=224, width=224)
+    backbone = doc.add("backbone.resnet", title="Backbone", at=(312, 0), depth=depth)
+    head = doc.add("head.classification_head", title="Head", at=(624, 93))
     doc.connect(image, backbone)
     doc.connect(backbone, head, "c5")
     doc.set_data(kind="folder")
@@ -112,9 +112,9 @@ def shapes_classifier() -> Document:
         "ResNet-18 that tells drawn shapes apart: the shortest way to a trained classifier.",
         "classify",
     )
-    image = doc.add("io.image_input", title="Image", at=(0, 0), height=64, width=64)
-    backbone = doc.add("backbone.resnet", title="Backbone", at=(280, 0), depth=18)
-    head = doc.add("head.classification_head", title="Head", at=(560, 0), num_classes=3)
+    image = doc.add("io.image_input", title="Image", at=(0, 33), height=64, width=64)
+    backbone = doc.add("backbone.resnet", title="Backbone", at=(312, 0), depth=18)
+    head = doc.add("head.classification_head", title="Head", at=(624, 93), num_classes=3)
     doc.connect(image, backbone)
     doc.connect(backbone, head, "c5")
     doc.set_training(epochs=5, batch=32, optimizer="adamw", learning_rate=0.001, workers=0)

@@ -164,6 +164,8 @@ _OWN = """
 #template_card:hover { border-color: $accent; background: $raised; }
 #template_card:focus { border-color: $accent; }
 #welcome { background: $canvas; }
+#canvas_search QListView::item { border-radius: 5px; padding-left: 4px; }
+#canvas_search QListView::item:selected { background: $selection; color: $text; }
 """
 
 

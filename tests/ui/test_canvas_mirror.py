@@ -368,6 +368,9 @@ def test_templates_show_every_shape_and_nothing_overlaps(qtbot, engine, name):
         assert not any(card.intersects(other) for other in cards[i + 1 :])
     boxes = []
     for wire in view.wires.values():
+        ends = (wire.output_port.node.scene_card(), wire.input_port.node.scene_card())
+        course = [wire.path().pointAtPercent(i / 200) for i in range(201)]
+        assert not [c for c in cards if c not in ends and any(c.contains(p) for p in course)]  # none goes behind a card
         assert wire.label
         if wire.label_at is not None:
             width, height = wire.label_size()

@@ -33,11 +33,11 @@ def subtitle(node: Node, spec: ComponentSpec | None) -> list[str]:
     """The second line of a card in order of importance: the component unless the title says it, key parameters."""
     if spec is None:
         return [f"unknown: {node.component}"]
+    if spec.role == "input" and {"height", "width"} <= node.params.keys():
+        return [f"{node.params.get('channels', 3)} × {node.params['height']} × {node.params['width']}"]
     plain = node.title.lower().replace(" ", "")
-    parts = [] if plain.startswith(spec.name.lower().replace(" ", "")) else [spec.name]
-    if {"height", "width"} <= node.params.keys():
-        return [*parts, f"{node.params.get('channels', 3)} × {node.params['height']} × {node.params['width']}"]
-    return (["bypassed"] if node.disabled else []) + parts + key_values(node, spec)
+    name = [] if plain.startswith(spec.name.lower().replace(" ", "")) else [spec.name]
+    return (["bypassed"] if node.disabled else []) + name + key_values(node, spec)
 
 
 def key_values(node: Node, spec: ComponentSpec) -> list[str]:

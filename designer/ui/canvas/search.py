@@ -44,6 +44,7 @@ class SearchPopup(QFrame):
 
     def __init__(self, parent: QWidget, chosen: Callable[[str, QPointF], None]) -> None:
         super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
+        self.setObjectName("canvas_search")
         self.setProperty("look", "card")
         self.setFixedWidth(320)
         self._chosen, self._at = chosen, QPointF()

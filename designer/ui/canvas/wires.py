@@ -17,7 +17,7 @@ from designer.ui.canvas.look import Look
 
 LABELS = 0.5
 """Scale from which shapes stand on wires."""
-LABEL_HEIGHT = 17.0
+LABEL_HEIGHT = 15.0
 _GRIP = 10.0
 """Width of the strip around a wire that answers the pointer."""
 
