@@ -73,10 +73,10 @@ def write_model(compiled: Compiled, title: str, names: list[str], sample: Tensor
 
 
 def _load(name: str) -> str:
-    return f'''def load(weights: str | Path = Path(__file__).with_name("weights.safetensors")) -> {name}:
-    """The model with its weights, in eval mode."""
+    return f'''def load(weights: str | Path | None = None) -> {name}:
+    """The model in eval mode, with the weights of this folder or of another file."""
     model = {name}()
-    model.load_state_dict(load_file(weights))
+    model.load_state_dict(load_file(weights or Path(__file__).with_name("weights.safetensors")))
     return model.eval()
 
 

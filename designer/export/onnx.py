@@ -28,6 +28,8 @@ from nodes.types import Detections, Predictions
 
 BATCHES = (1, 3)
 """Batch sizes at which the file is compared with torch."""
+TIES = 0.01
+"""Share of detections that may differ: of two overlapping boxes with equal scores, runtimes may keep either."""
 
 
 @dataclass
@@ -218,7 +220,11 @@ def _match(expected: Detections, got: Detections, least: float = 0.05) -> tuple[
 
 
 def _refuse(report: OnnxReport, side: int) -> None:
-    if report.max_abs_diff > 1e-3 or report.boxes_max_abs_diff > 1e-3 * side or report.unmatched:
+    if (
+        report.max_abs_diff > 1e-3
+        or report.boxes_max_abs_diff > 1e-3 * side
+        or report.unmatched > TIES * report.compared
+    ):
         raise ExportError(
             f"onnxruntime disagrees with torch: scores by {report.max_abs_diff:.2g}, "
             f"boxes by {report.boxes_max_abs_diff:.2g} px, "

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 
 import torch
-from model import CLASS_NAMES, IMAGE_SIZE, load
 from PIL import Image
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
+
+from model import CLASS_NAMES, IMAGE_SIZE, load
 
 FIT = v2.Compose([v2.Resize(max(IMAGE_SIZE), antialias=True), v2.CenterCrop(list(IMAGE_SIZE))])
 

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import torch
-from model import CLASS_NAMES, IMAGE_SIZE, load
 from PIL import Image
 from torch import Tensor
 from torchvision.io import write_png
 from torchvision.transforms.v2 import functional
 from torchvision.utils import draw_bounding_boxes
+
+from model import CLASS_NAMES, IMAGE_SIZE, load
 
 THRESHOLD = 0.25  # lowest score shown
 

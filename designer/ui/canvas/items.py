@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from NodeGraphQt.constants import PortTypeEnum
 from NodeGraphQt.qgraphics.node_abstract import AbstractNodeItem
@@ -28,6 +28,7 @@ PORT = 4.5
 """Radius of a port; it can be grabbed from further away (`CanvasViewer.GRAB`)."""
 MARGIN = 8.0
 """What is drawn around the card: ports, shadow, the halo of a selected node."""
+WIRE_Z, NODE_Z, RAISED_Z = -1.0, 0.0, 1.0
 
 _Change = QGraphicsItem.GraphicsItemChange
 _Flag = QGraphicsItem.GraphicsItemFlag
@@ -120,6 +121,9 @@ class CanvasPort(PortItem):
         """In scene coordinates."""
         return self.scenePos()
 
+    # Qt's own: NodeGraphQt's follows the scene position, which our node does for all its ports at once.
+    itemChange = QGraphicsItem.itemChange
+
     @property
     def key(self) -> tuple[str, str]:
         """Node id and wire-level port name."""
@@ -153,8 +157,9 @@ class NodeItem(AbstractNodeItem):
     under_pointer: bool = False
 
     def __init__(self, node: Node, spec: ComponentSpec | None, host: Host) -> None:
-        super().__init__(node.title)
-        self.setCacheMode(QGraphicsItem.CacheMode.NoCache)
+        # NodeGraphQt's constructor is passed over: every setter that it calls comes back through `itemChange`.
+        QGraphicsItem.__init__(self)
+        self._properties = {"id": node.id, "name": node.title, "type_": node.component, "selected": False}
         self.setFlags(
             _Flag.ItemIsSelectable
             | _Flag.ItemIsMovable
@@ -162,8 +167,6 @@ class NodeItem(AbstractNodeItem):
             | _Flag.ItemContainsChildrenInShape
         )
         self.setAcceptHoverEvents(True)
-        self.setToolTip("")
-        self.id, self.type_ = node.id, node.component
         self.node, self.spec, self.host = node, spec, host
         self.ports: dict[tuple[bool, str], CanvasPort] = {}
         self.severity = ""
@@ -283,7 +286,7 @@ class NodeItem(AbstractNodeItem):
             self.host.touched(self)
         elif change == _Change.ItemSelectedHasChanged:
             self._properties["selected"] = bool(value)
-            self.setZValue(_RAISED if value else _RESTING)
+            self.setZValue(RAISED_Z if value else NODE_Z)
             self.host.touched(self)
         return QGraphicsItem.itemChange(self, change, value)
 
@@ -306,8 +309,3 @@ class NodeItem(AbstractNodeItem):
             paint.draw_block(painter, self, self.host.look)
         else:
             paint.draw_node(painter, self, self.host.look, scale)
-
-    Z: ClassVar[float] = 1.0
-
-
-_RESTING, _RAISED = NodeItem.Z, NodeItem.Z + 1

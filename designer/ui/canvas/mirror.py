@@ -35,6 +35,8 @@ class Mirror:
     def __init__(self, viewer: CanvasViewer, look: Look, catalogue: Catalogue | None) -> None:
         self.viewer, self.look, self.catalogue = viewer, look, catalogue
         self.document: Document | None = None
+        self.is_applying = False
+        """Whether a change of the document is being drawn: what the scene tells meanwhile comes from no user."""
         self.nodes: dict[str, NodeItem] = {}
         self.wires: dict[str, WireItem] = {}
         self._result: Mapping[str, Any] = {}
@@ -95,6 +97,13 @@ class Mirror:
     # -- the document's changes ----------------------------------------------------------------------------------------
 
     def _on_change(self, change: Change) -> None:
+        self.is_applying = True
+        try:
+            self._apply(change)
+        finally:
+            self.is_applying = False
+
+    def _apply(self, change: Change) -> None:
         match change:
             case NodeAdded(node):
                 self._draw_node(node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QContextMenuEvent, QCursor, QGuiApplication, QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QMenu, QVBoxLayout, QWidget
 from shiboken6 import isValid
@@ -66,6 +66,10 @@ class CanvasView(QWidget):
         self._pasted = 0
         self._fit_when_shown = True
         self._search_start: CanvasPort | None = None
+        self._reselected = QTimer(self)
+        self._reselected.setSingleShot(True)
+        self._reselected.setInterval(0)
+        self._reselected.timeout.connect(self._on_selection)
         self.search = SearchPopup(self, self._on_found)
         self._connect()
         self.set_document(document)
@@ -163,7 +167,9 @@ class CanvasView(QWidget):
         self.viewer.look_at(self.viewer.middle, 1.0)
 
     def _on_selection(self) -> None:
-        if isValid(self) and all(isValid(item) for item in self.nodes.values()):  # not while the window is torn down
+        if self.mirror.is_applying:
+            self._reselected.start()  # a thousand nodes that are removed are told as one
+        elif isValid(self) and all(isValid(item) for item in self.nodes.values()):  # not while the window is torn down
             self.selection_changed.emit(self.selected_ids())
 
     # -- adding --------------------------------------------------------------------------------------------------------

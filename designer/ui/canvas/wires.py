@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
 
 from designer.graph.model import Wire
 from designer.ui.canvas import cards
-from designer.ui.canvas.items import CanvasPort, Host, guarded
+from designer.ui.canvas.items import WIRE_Z, CanvasPort, Host, guarded
 from designer.ui.canvas.look import Look
 
 LABELS = 0.5
@@ -39,7 +39,7 @@ class WireItem(PipeItem):
         QGraphicsPathItem.__init__(self)
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemIsSelectable)
         self.setAcceptHoverEvents(True)
-        self.setZValue(0)
+        self.setZValue(WIRE_Z)
         self.wire_id, self.host = wire.id, host
         self._input_port, self._output_port = target, source
         source.add_pipe(self)
