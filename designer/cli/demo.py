@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from designer.cli.output import console
-from designer.cli.runs import SHOWN, follow
+from designer.cli.runs import follow
 from designer.graph.errors import NetwrightError
 from designer.graph.templates import load_template
-from designer.train.events import EventTail
+from designer.train.events import METRICS, EventTail
 from designer.train.run import RunFolder
 
 
@@ -42,7 +42,7 @@ def run_demo(out: Path, epochs: int | None = None) -> None:
     _step(3, "Measuring the best checkpoint on images it has not seen")
     values = trained.evaluate_run(run)
     console.print(
-        "   " + ", ".join(f"{label} {values[k]:.3f}" for k, label in SHOWN.items() if k in values), highlight=False
+        "   " + ", ".join(f"{label} {values[k]:.3f}" for k, label in METRICS.items() if k in values), highlight=False
     )
     curves = plot_curves(EventTail(run.events_path).read(), out / "loss-curves.png")
     model = trained.load_trained(run, "cpu")

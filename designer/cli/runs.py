@@ -13,13 +13,12 @@ from designer.cli.output import console, count, errors, print_json, table
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.train import control
-from designer.train.events import EventTail
+from designer.train.events import METRICS, EventTail
 from designer.train.run import RunFolder, start_training
 
 if TYPE_CHECKING:
     from designer.graph.model import GraphData
 
-SHOWN = {"map50": "mAP50", "map": "mAP50-95", "top1": "top-1", "top5": "top-5"}
 """Metrics that are printed, by the name in the events."""
 
 
@@ -136,7 +135,7 @@ class _Show:
                 self.progress.update(self.bar, completed=event["step"], facts=facts)
             case "metrics":
                 self.metrics = event["values"]
-                shown = ", ".join(f"{label} {self.metrics[k]:.3f}" for k, label in SHOWN.items() if k in self.metrics)
+                shown = ", ".join(f"{label} {self.metrics[k]:.3f}" for k, label in METRICS.items() if k in self.metrics)
                 self._line(f"Epoch {event['epoch'] + 1} of {self.epochs}: {shown}")
             case "warning":
                 self._line(f"Warning: {event['message']}")
@@ -158,7 +157,7 @@ def evaluate_run(path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"run": str(path), **values})
         return
-    rows = [(label, f"{values[k]:.4f}") for k, label in SHOWN.items() if k in values]
+    rows = [(label, f"{values[k]:.4f}") for k, label in METRICS.items() if k in values]
     rows += [(f"AP of {name}", f"{v:.4f}") for name, v in values.get("per_class", {}).items()]
     table(f"{run.path.name}: {values['images']} validation images", ("metric", "value"), rows, right=("value",))
 

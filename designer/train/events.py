@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+METRICS = {"map50": "mAP50", "map": "mAP50-95", "top1": "top-1", "top5": "top-5"}
+"""The main figures of an evaluation, each 0 to 1, and what they are called."""
+
 
 class EventWriter:
     """Appends events; each is flushed at once, so that a reader sees it and a crash loses none.

@@ -11,6 +11,8 @@ from torch import Tensor
 from torchvision.io import write_png
 from torchvision.utils import draw_bounding_boxes, make_grid
 
+from designer.train.events import METRICS
+
 PALETTE = ("#4f9dff", "#ff7a59", "#2fbf71", "#c678dd", "#e5b53b", "#26c6da", "#ef5b8f", "#8bc34a", "#9e9eff", "#ffab40")
 
 
@@ -34,13 +36,13 @@ def plot_curves(events: Sequence[dict[str, Any]], path: Path) -> Path:
             linewidth=0.9,
         )
     left.set(title="Training loss", xlabel="step")
-    numbers = [n for n in ("map50", "map", "top1", "top5") if any(n in e["values"] for e in epochs)]
+    numbers = [n for n in METRICS if any(n in e["values"] for e in epochs)]
     for i, name in enumerate(numbers):
         right.plot(
             [e["epoch"] + 1 for e in epochs],
             [e["values"].get(name) for e in epochs],
             "o-",
-            label=name,
+            label=METRICS[name],
             color=PALETTE[i],
             markersize=3,
         )
@@ -57,16 +59,37 @@ def plot_curves(events: Sequence[dict[str, Any]], path: Path) -> Path:
 
 
 def draw_found(
-    image: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor, names: Sequence[str], least: float = 0.25
+    image: Tensor,
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    names: Sequence[str],
+    least: float = 0.25,
+    side: int = 0,
 ) -> Tensor:
-    """An image uint8 [3, H, W] with the boxes whose score is at least `least`, each with its class and score."""
-    keep = scores >= least
-    if not keep.any():
+    """An image uint8 [3, H, W] with the boxes whose score is at least `least`, each with its class and score.
+
+    An image whose shorter side is below `side` is enlarged, by a whole factor, so that its captions can be read.
+    """
+    factor = max(1, round(side / min(image.shape[-2:])))
+    image = image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+    keep = (scores >= least).nonzero()[:, 0]
+    if not len(keep):
         return image
-    captions = [f"{names[int(k)]} {s:.2f}" for k, s in zip(labels[keep], scores[keep], strict=True)]
+    keep = keep[scores[keep].argsort()]  # the surest lie on top
+    captions = [f" {names[int(k)]} {s:.2f} " for k, s in zip(labels[keep], scores[keep], strict=True)]
     colours = [PALETTE[int(k) % len(PALETTE)] for k in labels[keep]]
-    width = max(1, round(min(image.shape[-2:]) / 160))
-    return draw_bounding_boxes(image, boxes[keep], captions, colours, width=width)
+    short = min(image.shape[-2:])
+    return draw_bounding_boxes(
+        image, boxes[keep] * factor, captions, colours, width=max(1, round(short / 200)), font=_font(),
+        font_size=max(10, round(short / 30)), label_colors="#10141c", fill_labels=True,
+    )  # fmt: skip
+
+
+def _font() -> str:
+    import matplotlib
+
+    return str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
 
 
 def save_grid(images: Sequence[Tensor], path: Path, columns: int = 4) -> Path:

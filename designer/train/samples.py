@@ -15,7 +15,7 @@ from designer.train.plots import draw_found, save_grid
 from designer.train.tasks import detections_of
 from nodes.post.nms import NMS
 
-SAMPLES = 8
+SAMPLES, SIDE = 8, 320
 
 
 @torch.no_grad()
@@ -39,5 +39,5 @@ def save_samples(
     model.eval()
     found = detections_of(model(to_float(torch.stack([i.image for i in items])).to(device)), NMS())
     model.train(training)
-    drawn = [draw_found(item.image, *real(found, i), names) for i, item in enumerate(items)]
+    drawn = [draw_found(item.image, *real(found, i), names, side=SIDE) for i, item in enumerate(items)]
     return save_grid(drawn, path)

@@ -14,6 +14,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 
+from designer.train.events import METRICS
 from designer.ui import theme, wording
 from designer.ui.theme import SMALL_PX
 from designer.ui.widgets import column, label, row
@@ -21,9 +22,6 @@ from designer.ui.widgets import column, label, row
 _SMOOTH = 0.9
 """Share of the past in the running mean that is drawn over a noisy curve (bias-corrected, as Adam's moments are)."""
 
-
-METRICS = ("map50", "map", "top1", "top5")
-"""What is drawn of an evaluation, 0 to 1."""
 
 pg.setConfigOptions(antialias=True)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from designer.train.events import METRICS
+
 _DATA_KINDS = {"shapes": "Built-in shapes", "coco": "COCO JSON", "yolo": "YOLO folder", "folder": "Class folders"}
 
 
@@ -90,12 +92,8 @@ def prose(doc: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-_NAMES = {
-    "map50": "mAP50",
+_NAMES = METRICS | {
     "map75": "mAP75",
-    "map": "mAP",
-    "top1": "Top-1",
-    "top5": "Top-5",
     "cls": "Class",
     "loss": "Total",
 }

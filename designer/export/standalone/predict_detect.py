@@ -51,7 +51,7 @@ def main() -> None:
         image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
         boxes, scores, labels = find(model, image)
         captions = [f"{CLASS_NAMES[k]} {s:.2f}" for k, s in zip(labels.tolist(), scores.tolist(), strict=True)]
-        drawn = draw_bounding_boxes(image, boxes, captions) if captions else image
+        drawn = draw_bounding_boxes(image, boxes, captions, width=2, fill_labels=True) if captions else image
         target = path.with_name(f"{path.stem}-found.png")
         write_png(drawn, str(target))
         print(f"{path}: {', '.join(captions) or 'nothing'} -> {target}")
