@@ -9,6 +9,7 @@ from typing import Annotated
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nodes.reparam import fold_norm
 from nodes.sdk.declare import Choices, Dim, Range, component
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -61,6 +62,10 @@ class ConvNormAct(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
         return self.act(self.bn(self.conv(x)))
+
+    def fuse(self) -> nn.Module:
+        """The same with the norm folded into the convolution."""
+        return nn.Sequential(fold_norm(self.conv, self.bn), self.act)
 
 
 @component("downsample", aliases=("Downsample", "Strided convolution"))

@@ -65,11 +65,11 @@ def list_components(wanted: str, as_json: bool) -> None:
 
 
 def _searchable(spec: ComponentSpec) -> str:
-    return " ".join((spec.id, spec.name, spec.summary, spec.paper, *spec.aliases)).lower()
+    return " ".join((spec.id, spec.name, spec.title, spec.summary, spec.paper, *spec.aliases)).lower()
 
 
 def _describe(spec: ComponentSpec) -> None:
-    console.print(f"[bold]{spec.name}[/]  {spec.id}", highlight=False)
+    console.print(f"[bold]{spec.title}[/]  {spec.id}", highlight=False)
     console.print(spec.doc + (f"\n\nPaper: {spec.paper}" if spec.paper else ""), markup=False, highlight=False)
     ports = [("in", p) for p in spec.inputs] + [("out", p) for p in spec.outputs]
     table(

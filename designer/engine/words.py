@@ -11,8 +11,8 @@ from nodes.sdk.spec import ComponentSpec, port_index
 
 def name_of(node: Node, spec: ComponentSpec) -> str:
     """`Concat "cat_1"`; the title alone when it begins with the component's name, as `Concat 2` does."""
-    plain = node.title.lower().replace(" ", "").startswith(spec.name.lower().replace("_", ""))
-    return node.title if plain else f'{spec.name} "{node.title}"'
+    plain = node.title.lower().replace(" ", "").startswith(spec.title.lower().replace(" ", ""))
+    return node.title if plain else f'{spec.title} "{node.title}"'
 
 
 def label(spec: ComponentSpec, port: str) -> str:

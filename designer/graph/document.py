@@ -142,7 +142,7 @@ class Document:
             id: keep this id, as paste and expand do; must be free.
         """
         spec = self.catalogue.get(component) if self.catalogue is not None else None
-        base = title or (spec.name if spec else component.rpartition(".")[2])
+        base = title or (spec.title if spec else component.rpartition(".")[2])
         x, y = at if at is not None else self._next_place()
         if id and id in self._index.nodes:
             raise EditError(f"The id {id!r} is taken.")

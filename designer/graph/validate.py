@@ -161,7 +161,7 @@ def _params(node: Node, spec: ComponentSpec) -> Iterator[Problem]:
         param = spec.param(name)
         if param is None:
             known = ", ".join(p.name for p in spec.settings) or "none"
-            message = f"{node.title}: {spec.name} has no parameter {name!r} (it has {known}). Remove it."
+            message = f"{node.title}: {spec.title} has no parameter {name!r} (it has {known}). Remove it."
             edit = {"op": "reset_param", "node": node.id, "name": name}
             yield Problem("error", message, node.id, code="param", fixes=(Fix(f"Remove {name}", (edit,)),))
         elif not param.derived and (wrong := param.check(value)):

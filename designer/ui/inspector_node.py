@@ -72,7 +72,7 @@ class NodePage(QWidget):
         category = self._spec.category if self._spec else ""
         sign.setPixmap(glyphs.category_icon(category).pixmap(QSize(20, 20)))
         kind = ElidedLabel(
-            f"{self._spec.name} · {wording.category_title(category)}" if self._spec else node.component, "muted"
+            f"{self._spec.title} · {wording.category_title(category)}" if self._spec else node.component, "muted"
         )
         heading = row(sign, self.title, gap=4)
         box.addLayout(column(heading, kind, gap=0))
@@ -227,7 +227,7 @@ def _problem_card(problem: Problem, fix: Any) -> QFrame:
 
 def _about(spec: ComponentSpec) -> QVBoxLayout:
     text = label(wording.prose(spec.doc or spec.summary), "muted", wrap=True, select=True)
-    box = column(label(f"About {spec.name}", "section"), text, gap=6)
+    box = column(label(f"About {spec.title}", "section"), text, gap=6)
     if spec.paper:
         paper = label(spec.paper, "faint", wrap=True, select=True)
         link = arxiv_link(spec.paper)

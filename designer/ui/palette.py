@@ -53,14 +53,14 @@ def search(catalogue: Catalogue, text: str) -> list[ComponentSpec]:
     """
     words = text.lower().split()
     scored = [(score, spec) for spec in catalogue.values() if (score := _score(spec, words)) is not None]
-    return [spec for _, spec in sorted(scored, key=lambda pair: (pair[0], len(pair[1].name), pair[1].name))]
+    return [spec for _, spec in sorted(scored, key=lambda pair: (pair[0], len(pair[1].title), pair[1].title))]
 
 
 def _score(spec: ComponentSpec, words: list[str]) -> int | None:
     """0 is best; None when some word is nowhere in the component."""
-    name = spec.name.lower()
+    name = spec.title.lower()
     fields = (
-        (name, spec.name.replace(" ", "").lower(), spec.id.lower().rpartition(".")[2]),
+        (name, spec.title.replace(" ", "").lower(), spec.name.lower(), spec.id.lower().rpartition(".")[2]),
         tuple(alias.lower() for alias in spec.aliases),
         (spec.category.lower(),),
         (spec.summary.lower(), spec.paper.lower()),
@@ -160,7 +160,7 @@ class Palette(QWidget):
             heading.setData(name, _ID)
             heading.setData(str(len(groups[name])), _HINT)
             heading.setFlags(Qt.ItemFlag.ItemIsEnabled)
-            for spec in sorted(groups[name], key=lambda s: (s.category, s.name.lower())):
+            for spec in sorted(groups[name], key=lambda s: (s.category, s.title.lower())):
                 heading.appendRow(_component_item(spec, ""))
             model.appendRow(heading)
             self.tree.setExpanded(heading.index(), name not in self._collapsed)
@@ -179,7 +179,7 @@ class Palette(QWidget):
 
 
 def _component_item(spec: ComponentSpec, hint: str) -> QStandardItem:
-    item = QStandardItem(glyphs.category_icon(spec.category), spec.name)
+    item = QStandardItem(glyphs.category_icon(spec.category), spec.title)
     item.setData(spec.id, _ID)
     item.setData(hint, _HINT)
     item.setData(theme.current().category(spec.category), _COLOR)
@@ -193,7 +193,7 @@ def _tip(spec: ComponentSpec) -> str:
     outs = [f"{p.name} [{p.dims}]" if p.dims else p.name for p in spec.outputs]
     flow = f"{', '.join(ports) or 'nothing'} → {', '.join(outs)}"
     paper = f"<br><i>{spec.paper}</i>" if spec.paper else ""
-    return f"<p style='white-space:pre-wrap'><b>{spec.name}</b><br>{spec.summary}<br>{flow}{paper}</p>"
+    return f"<p style='white-space:pre-wrap'><b>{spec.title}</b><br>{spec.summary}<br>{flow}{paper}</p>"
 
 
 class _Tree(QTreeView):

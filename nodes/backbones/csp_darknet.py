@@ -16,7 +16,7 @@ from nodes.stems import ConvStem
 from nodes.yolo_sizes import YOLOV8
 
 
-@composite("backbone/csp_darknet", aliases=("C2f stage",))
+@composite("backbone/csp_darknet", title="C2f stage", aliases=("YOLOv8 stage",))
 def csp_stage(
     g: Builder,
     x: Float[Tensor, "B C H W"],
@@ -35,7 +35,7 @@ def csp_stage(
     return g.add(C2f, x, name="c2f", out_channels=out_channels, depth=depth)
 
 
-@composite("backbone", outputs=("p2", "p3", "p4", "p5"), aliases=("CSPDarknet", "YOLOv8 backbone", "Darknet"))
+@composite("backbone", outputs=("p2", "p3", "p4", "p5"), title="CSPDarknet", aliases=("YOLOv8 backbone", "Darknet"))
 def csp_darknet(
     g: Builder, x: Float[Tensor, "B C H W"], size: Annotated[str, Choices(*YOLOV8)] = "n"
 ) -> tuple[

@@ -93,7 +93,7 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(y)) + self.skip(x))
 
 
-@composite("backbone/resnet", paper=PAPER)
+@composite("backbone/resnet", title="ResNet stage", paper=PAPER)
 def resnet_stage(
     g: Builder,
     x: Float[Tensor, "B C H W"],
@@ -125,7 +125,11 @@ DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 
 @composite(
-    "backbone", outputs=("c2", "c3", "c4", "c5"), paper=PAPER, aliases=("ResNet-50", "ResNet-18", "Residual network")
+    "backbone",
+    title="ResNet",
+    outputs=("c2", "c3", "c4", "c5"),
+    paper=PAPER,
+    aliases=("ResNet-50", "ResNet-18", "Residual network"),
 )
 def resnet(
     g: Builder, x: Float[Tensor, "B C H W"], depth: Annotated[int, Choices(*DEPTHS)] = 50

@@ -15,7 +15,11 @@ from nodes.sdk.declare import Range, composite
 
 
 @composite(
-    "neck", outputs=("p2", "p3", "p4", "p5"), paper="Lin et al. 2017, arXiv:1612.03144", aliases=("Feature pyramid",)
+    "neck",
+    title="FPN",
+    outputs=("p2", "p3", "p4", "p5"),
+    paper="Lin et al. 2017, arXiv:1612.03144",
+    aliases=("Feature pyramid",),
 )
 def fpn(
     g: Builder,

@@ -18,6 +18,7 @@ from nodes.yolo_sizes import YOLOV8
 
 @composite(
     "neck",
+    title="PAFPN",
     outputs=("n3", "n4", "n5"),
     paper="Liu et al. 2018, arXiv:1803.01534; the C2f form is YOLOv8's",
     aliases=("PAN", "PANet", "Path aggregation", "YOLOv8 neck"),

@@ -71,6 +71,7 @@ def component(
     category: str,
     *,
     outputs: tuple[str, ...] = (),
+    title: str = "",
     role: Role = "layer",
     paper: str = "",
     aliases: tuple[str, ...] = (),
@@ -82,6 +83,7 @@ def component(
     Args:
         category: palette path such as `attention/channel`; with the class name it makes the id.
         outputs: names of the outputs when forward returns a tuple; a single output is called `out`.
+        title: name shown to people; the class name by default.
         role: `head` is set by itself for a class with a `task`; `post` and `input` are said here.
         paper: authors, year and arXiv number.
         aliases: other names people search for.
@@ -105,7 +107,7 @@ def component(
         _check_derived(params, inputs, where)
         cls.__component__ = _spec(  # type: ignore[attr-defined]
             cls.__name__, category, doc, where, inputs, _outputs(cls.forward, outputs, where), params,
-            role="head" if task else role, task=task, paper=paper, aliases=aliases, replaces=replaces,
+            title=title, role="head" if task else role, task=task, paper=paper, aliases=aliases, replaces=replaces,
             experimental=experimental,
         )  # fmt: skip
         return cls
@@ -117,6 +119,7 @@ def composite(
     category: str,
     *,
     outputs: tuple[str, ...] = (),
+    title: str = "",
     paper: str = "",
     aliases: tuple[str, ...] = (),
     replaces: tuple[str, ...] = (),
@@ -133,7 +136,7 @@ def composite(
         _check_derived(params, inputs, where)
         spec = _spec(
             function.__name__, category, doc, where, inputs, _outputs(function, outputs, where), params,
-            composite=True, paper=paper, aliases=aliases, replaces=replaces, experimental=experimental,
+            title=title, composite=True, paper=paper, aliases=aliases, replaces=replaces, experimental=experimental,
         )  # fmt: skip
         return Composite(function, spec)
 

@@ -115,9 +115,10 @@ class ComponentSpec:
     """
 
     id: str
-    name: str
+    name: str  # of the class or function, as code writes it
     category: str
     summary: str
+    title: str = ""  # as people write it; the name by default
     doc: str = ""
     paper: str = ""
     inputs: tuple[Port, ...] = ()
@@ -131,6 +132,10 @@ class ComponentSpec:
     experimental: bool = False
     file: str = ""
     line: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.name)
 
     def input(self, name: str) -> Port | None:
         """The input port that a wire-level name (`x`, `xs.2`) belongs to."""

@@ -132,17 +132,17 @@ def detector(height: int = 640, **head: object) -> Document:
         ),
         (
             lambda: pyramid("p3", "p3", "p5"), "size",
-            'pafpn "Neck": input p4 is 8x8, expected 4x4 beside input p3 of 8x8. Insert ConvDown before input p4.',
+            'PAFPN "Neck": input p4 is 8x8, expected 4x4 beside input p3 of 8x8. Insert ConvDown before input p4.',
             ["Insert ConvDown before input p4", "Insert MaxPool 2x2 before input p4"],
         ),
         (
             lambda: pyramid("p4", "p4", "p5"), "size",
-            'pafpn "Neck": input p3 is 4x4, expected 8x8 beside input p4 of 4x4. Insert Upsample x2 before input p3.',
+            'PAFPN "Neck": input p3 is 4x4, expected 8x8 beside input p4 of 4x4. Insert Upsample x2 before input p3.',
             ["Insert Upsample x2 before input p3"],
         ),
         (
             lambda: pyramid("p3", "p4", "p5", 650), "size",
-            'pafpn "Neck": inside it, concat_top_down4: input 2 is 41x4, input 1 is 42x4. '
+            'PAFPN "Neck": inside it, concat_top_down4: input 2 is 41x4, input 1 is 42x4. '
             "Set the image size to 640x64.",
             ["Set the image size to 640x64"],
         ),

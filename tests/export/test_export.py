@@ -130,7 +130,8 @@ def test_an_earlier_export_is_replaced(tmp_path, classifier):
 
 def test_sources_keep_what_is_used_and_drop_declarations():
     files = collect([("nodes.csp", "C2f")])
-    assert sorted(files) == ["conv.py", "csp.py"]
+    assert sorted(files) == ["conv.py", "csp.py", "reparam.py"]
+    assert "def fuse(model" not in files["reparam.py"]  # nothing here calls it
     assert "class ConvDown" not in files["conv.py"]
     assert "in_channels: int," in files["csp.py"]
     assert "from layers.conv import ConvNormAct" in files["csp.py"]

@@ -36,7 +36,7 @@ def subtitle(node: Node, spec: ComponentSpec | None) -> list[str]:
     if spec.role == "input" and {"height", "width"} <= node.params.keys():
         return [f"{node.params.get('channels', 3)} × {node.params['height']} × {node.params['width']}"]
     plain = node.title.lower().replace(" ", "")
-    name = [] if plain.startswith(spec.name.lower().replace(" ", "")) else [spec.name]
+    name = [] if plain.startswith(spec.title.lower().replace(" ", "")) else [spec.title]
     return (["bypassed"] if node.disabled else []) + name + key_values(node, spec)
 
 

@@ -293,4 +293,4 @@ def _connect_to(document: Document, start: CanvasPort, node: str) -> None:
 
 def _name_of(document: Document, component: str) -> str:
     spec = document.catalogue.get(component) if document.catalogue is not None else None
-    return spec.name if spec is not None else component
+    return spec.title if spec is not None else component

@@ -80,7 +80,7 @@ class SearchPopup(QFrame):
     def _fill(self, words: str) -> None:
         self.list.clear()
         for spec in best(self._catalogue, words)[:SHOWN]:
-            item = QListWidgetItem(glyphs.category_icon(spec.category), spec.name)
+            item = QListWidgetItem(glyphs.category_icon(spec.category), spec.title)
             item.setToolTip(f"{wording.category_title(spec.category)}: {spec.summary}")
             item.setData(Qt.ItemDataRole.UserRole, spec.id)
             item.setSizeHint(QSize(0, _ROW))
