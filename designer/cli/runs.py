@@ -137,6 +137,8 @@ class _Show:
                 self.metrics = event["values"]
                 shown = ", ".join(f"{label} {self.metrics[k]:.3f}" for k, label in METRICS.items() if k in self.metrics)
                 self._line(f"Epoch {event['epoch'] + 1} of {self.epochs}: {shown}")
+            case "note":
+                self._line(event["message"])
             case "warning":
                 self._line(f"Warning: {event['message']}")
             case "paused" | "resumed" | "stopped":

@@ -121,14 +121,15 @@ def _outputs(spec: ComponentSpec, returned: Any) -> dict[str, Info]:
             f"{spec.name} returned {count} values, it declares {len(spec.outputs)} outputs. Return a tuple of them.",
             spec.file, spec.line,
         )  # fmt: skip
-    for port, value in zip(spec.outputs, values, strict=True):
+    given = [(port, value) for port, value in zip(spec.outputs, values, strict=True) if value is not None]
+    for port, value in given:
         if not isinstance(value, Tensor) and not hasattr(value, "_fields"):
             raise ComponentError(
                 f"{spec.name} returned a {type(value).__name__} for output {port.name}, it declares {port.kind}. "
                 "Return a tensor, or the declared NamedTuple of tensors.",
                 spec.file, spec.line,
             )  # fmt: skip
-    return {port.name: info_of(value, port.kind) for port, value in zip(spec.outputs, values, strict=True)}
+    return {port.name: info_of(value, port.kind) for port, value in given}
 
 
 class _Macs(TorchDispatchMode):

@@ -180,7 +180,7 @@ class _Compiler:
                 following.setdefault(wire.source, set()).add(wire.target)
             after = reached(heads, following)
             ends = [n for n in ends if n in after]
-        found = [(n, port.name) for n in ends for port in self.registry.spec(self.nodes[n].component).outputs]
+        found = [(n, port) for n in ends for port in self.results[n].outputs]
         if not found:
             raise GraphError(f"{self.data.name} has no layers. Add a component and wire it to an image input.")
         return found

@@ -12,7 +12,7 @@ from designer.engine.design import design_problems
 from designer.engine.evaluate import Cache, Cancelled, Evaluator, Outcome
 from designer.engine.fixes import Case, image_sides
 from designer.graph.model import GraphData, Node, Wire
-from designer.graph.problems import Problem
+from designer.graph.problems import Fix, Problem
 from designer.graph.validate import validate
 from designer.graph.view import bypass, topological
 from nodes.sdk.build import ImageSize, Info, TensorInfo
@@ -141,6 +141,7 @@ class _Walk:
         self.faulty = set(faulty)
         self.results: dict[str, NodeResult] = {}
         self.failed: list[tuple[Node, dict[str, Info], Outcome]] = []
+        self.empty: list[Wire] = []  # from ports that give nothing with their node's settings
         self.image_size = self._image_size()
 
     def _image_size(self) -> ImageSize | None:
@@ -176,6 +177,8 @@ class _Walk:
         for port, wire in self.wires[node_id].items():
             source = self.results.get(wire.source)
             if source is None or wire.source_port not in source.outputs:
+                if source is not None and source.status == "ok":
+                    self.empty.append(wire)
                 return None
             inputs[port] = source.outputs[wire.source_port]
         return inputs
@@ -183,13 +186,24 @@ class _Walk:
     def problems(self) -> list[Problem]:
         """A problem for each node that failed, explained once all shapes are known."""
         strides = self._strides()
-        found = []
+        found = [self._gives_nothing(wire) for wire in self.empty]
         for node, inputs, outcome in self.failed:
             spec, failure = self.registry.catalogue[node.component], outcome.failure
             assert failure is not None
             wires = self.wires[node.id]
             found.append(explain(Case(node, spec, inputs, wires, failure, self.data, strides, self._attempt)))
         return found
+
+    def _gives_nothing(self, wire: Wire) -> Problem:
+        source, target = self.nodes[wire.source], self.nodes[wire.target]
+        given = list(self.results[wire.source].outputs)
+        message = (
+            f"{target.title}: {source.title} gives nothing at {wire.source_port} with its settings; "
+            f"it gives {', '.join(given)}. Wire one of those."
+        )
+        edit = {"op": "connect", "source": source.id, "target": target.id, "target_port": wire.target_port}
+        fixes = tuple(Fix(f"Wire {port} instead", ({**edit, "source_port": port},)) for port in given[:3])
+        return Problem("error", message, target.id, wire.target_port, "empty", fixes)
 
     def _attempt(self, component: str, params: Mapping[str, Any], inputs: Mapping[str, Info]) -> Outcome:
         """A trial of a quick fix; it does not count as run."""

@@ -17,7 +17,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-METHODS = ("catalogue", "propagate", "expand", "export_pytorch", "export_onnx", "templates", "shutdown")
+METHODS = (
+    "catalogue",
+    "propagate",
+    "expand",
+    "suggestions",
+    "weights",
+    "export_pytorch",
+    "export_onnx",
+    "templates",
+    "shutdown",
+)
 
 
 def encode(message: dict[str, Any]) -> bytes:

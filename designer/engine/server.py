@@ -27,7 +27,7 @@ from designer.engine.protocol import METHODS, decode, encode, failure
 from designer.graph.errors import GraphError, NetwrightError
 from designer.graph.model import GraphData
 
-SLOW = ("export_pytorch", "export_onnx")
+SLOW = ("suggestions", "export_pytorch", "export_onnx")
 """Methods that may take seconds to minutes."""
 GRACE = 30.0
 """Seconds for what was asked before the input ended. There are none when the parent has died: nobody waits for it."""
@@ -199,6 +199,16 @@ class Server:
         from designer.engine.expand import expand_node
 
         return expand_node(_document(document), node, self._cache)
+
+    def _suggestions(self, request: Request, component: str, param: str) -> Any:
+        from nodes.sdk.discover import library
+
+        return library().suggestions(component, param)
+
+    def _weights(self, request: Request, component: str, params: dict[str, Any]) -> Any:
+        from designer.engine.pretrained import sources
+
+        return sources(component, params)
 
     def _export_pytorch(
         self, request: Request, document: dict[str, Any], path: str, weights: str = "", **options: Any

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from designer import __version__
 from designer.engine.compile import Compiled, compile_document
+from designer.engine.pretrained import load_pretrained
 from designer.export.errors import ExportError
 from designer.export.pytorch import flat_tensors
 from designer.export.weights import class_names, load_weights, read_weights, sample_image
@@ -80,7 +81,7 @@ def export_onnx(
     Args:
         data: the document.
         path: the file; replaced whole or not at all.
-        weights: run folder, checkpoint or safetensors file; freshly initialised weights by default.
+        weights: run folder, checkpoint or safetensors file; by default those that the nodes name, the rest drawn.
         names: class names for the metadata; those of the training by default.
         opset: ONNX operator set.
 
@@ -94,6 +95,8 @@ def export_onnx(
     loaded = read_weights(Path(weights)) if weights else None
     if loaded is not None:
         load_weights(compiled.model, loaded, weights)
+    else:
+        load_pretrained(compiled, data)
     compiled.eval()
     count = getattr(compiled.heads[0].module, "num_classes", 0) if compiled.heads else 0
     names = names or class_names(data, loaded, count)

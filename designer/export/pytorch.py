@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from designer import __version__
 from designer.engine.compile import Compiled, compile_document
+from designer.engine.pretrained import load_pretrained
 from designer.export.code import write_model
 from designer.export.errors import ExportError
 from designer.export.sources import collect
@@ -50,7 +51,7 @@ def export_pytorch(data: GraphData, folder: str | Path, weights: str | Path | No
     Args:
         data: the document.
         folder: where to; a folder that holds anything but an earlier export is refused.
-        weights: run folder, checkpoint or safetensors file; freshly initialised weights by default.
+        weights: run folder, checkpoint or safetensors file; by default those that the nodes name, the rest drawn.
 
     Raises:
         GraphError: when the document cannot run.
@@ -63,6 +64,8 @@ def export_pytorch(data: GraphData, folder: str | Path, weights: str | Path | No
     loaded = read_weights(Path(weights)) if weights else None
     if loaded is not None:
         load_weights(compiled.model, loaded, weights)
+    else:
+        load_pretrained(compiled, data)
     compiled.eval()
     sample = sample_image(compiled.input_shape)
     count = getattr(compiled.heads[0].module, "num_classes", 0) if compiled.heads else 0
@@ -100,7 +103,10 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
     task = compiled.heads[0].task if compiled.heads else ""
     if task:
         shutil.copy(STANDALONE / f"predict_{task}.py", folder / "predict.py")
-    (folder / "requirements.txt").write_text("torch>=2.11\ntorchvision>=0.26\nsafetensors\npillow\n", encoding="utf-8")
+    requirements = ["torch>=2.11", "torchvision>=0.26", "safetensors", "pillow"]
+    if (folder / "layers" / "backbones" / "timm_backbone.py").exists():
+        requirements.append("timm")
+    (folder / "requirements.txt").write_text("\n".join([*requirements, ""]), encoding="utf-8")
     (folder / "README.md").write_text(_readme(data.name, task), encoding="utf-8")
 
 

@@ -243,6 +243,10 @@ class Document:
     def set_disabled(self, node: str | Node, disabled: bool) -> None:
         self._set_field(node, "disabled", disabled, "Bypass" if disabled else "Enable")
 
+    def set_weights(self, node: str | Node, source: str) -> None:
+        """Sets where a node's weights come from before training; empty draws them at random."""
+        self._set_field(node, "weights", source, "Weights of")
+
     def set_note(self, node: str | Node, note: str) -> None:
         self._set_field(node, "note", note, "Note on")
 

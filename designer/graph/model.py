@@ -28,6 +28,8 @@ class Node(Part):
     y: float = 0.0
     color: str = ""
     note: str = ""
+    weights: str = ""
+    """Where its weights come from before training: `torchvision:resnet50`, `timm:...` or `file:PATH`; "" draws them."""
     frozen: bool = False
     disabled: bool = False
 

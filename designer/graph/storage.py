@@ -136,7 +136,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-_DEFAULTS = {"color": "", "note": "", "frozen": False, "disabled": False}
+_DEFAULTS = {"color": "", "note": "", "weights": "", "frozen": False, "disabled": False}
 
 
 def _trim(key: str, item: dict[str, Any]) -> dict[str, Any]:

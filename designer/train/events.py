@@ -15,7 +15,8 @@ METRICS = {"map50": "mAP50", "map": "mAP50-95", "top1": "top-1", "top5": "top-5"
 class EventWriter:
     """Appends events; each is flushed at once, so that a reader sees it and a crash loses none.
 
-    Types: start, step, metrics, checkpoint, warning, paused, resumed, stopped, finished, error (docs/architecture.md).
+    Types (docs/architecture.md): start, note, step, metrics, checkpoint, warning, paused, resumed, stopped, finished,
+    error.
     """
 
     def __init__(self, path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from designer.data.dataset import Batch, load_dataset, make_loader
 from designer.engine.compile import Compiled, compile_document
+from designer.engine.pretrained import load_pretrained
 from designer.graph.errors import NetwrightError
 from designer.graph.model import GraphData
 from designer.train import checkpoint, control
@@ -52,6 +53,7 @@ class Trainer:
         self.device = self.accelerator.device
         set_seed(self.settings.seed)
         self.compiled = compile_document(self.document)
+        self.loaded = [] if resume else load_pretrained(self.compiled, self.document)
         self.task = task_of(self.compiled)
         self.splits = load_dataset(self.document.data, self.compiled.image_size, self.task, self.settings)
         check_classes(self.document, self.compiled, self.splits.class_names)
@@ -218,6 +220,8 @@ class Trainer:
             precision=self.accelerator.mixed_precision,
             resumed_from=self.resumed_from,
         )
+        for loaded in self.loaded:
+            self.events.write("note", message=loaded.text())
         for note in self.splits.notes:
             self.events.write("warning", message=note)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QValidator, QWheelEvent
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QComboBox, QCompleter, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
+from shiboken6 import isValid
 
 from designer.ui import wording
 from designer.ui.widgets import Switch, restyle, row
@@ -232,6 +233,41 @@ class TextEditor(ParamEditor):
         self._field.setText("" if value is None else str(value))
 
 
+class SuggestEditor(TextEditor):
+    """Text with a list to search that is fetched when the keyboard first comes in.
+
+    Signals:
+        wanted(object): call this with the list.
+    """
+
+    wanted = Signal(object)
+
+    def _make(self) -> QWidget:
+        edit = super()._make()
+        edit.installEventFilter(self)
+        self._asked = False
+        return edit
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.FocusIn and not self._asked:
+            self._asked = True
+            self.wanted.emit(self.set_suggestions)
+        return super().eventFilter(watched, event)
+
+    def set_suggestions(self, names: Sequence[str]) -> None:
+        if not isValid(self):  # another node was selected meanwhile
+            return
+        completer = QCompleter(list(names), self)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setMaxVisibleItems(12)
+        popup = completer.popup()
+        assert popup is not None
+        popup.setMinimumWidth(260)
+        completer.activated.connect(self._report)
+        self._field.setCompleter(completer)
+
+
 class IntsEditor(ParamEditor):
     """Whole numbers with commas between them; what does not fit turns the border red and is not sent."""
 
@@ -283,4 +319,4 @@ _EDITORS: dict[str, type[ParamEditor]] = {
 
 def editor_for(param: Param) -> ParamEditor:
     """A new editor for this parameter; every type of `nodes.sdk.spec.ParamType` has one."""
-    return _EDITORS[param.type](param)
+    return SuggestEditor(param) if param.suggest else _EDITORS[param.type](param)

@@ -19,9 +19,11 @@ from nodes.sdk.spec import Catalogue
 class Inspector(QScrollArea):
     """Signals:
     fix_chosen(Fix): a fix button was pressed.
+    wanted(str, dict, object): a question for the engine: method, params, and what to call with the answer.
     """
 
     fix_chosen = Signal(Fix)
+    wanted = Signal(str, dict, object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +101,7 @@ class Inspector(QScrollArea):
             spec = self._catalogue.get(node.component) if self._catalogue is not None else None
             page = NodePage(self._document, node, spec)
             page.fix_chosen.connect(self.fix_chosen)
+            page.wanted.connect(self.wanted)
         self.setWidget(page)
         self._refresh()
 

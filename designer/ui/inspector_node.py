@@ -15,6 +15,7 @@ from designer.graph.problems import Fix, Problem
 from designer.ui import glyphs, theme, wording
 from designer.ui.flow_layout import FlowLayout
 from designer.ui.param_rows import ParamRows
+from designer.ui.weights_row import WeightsRow
 from designer.ui.widgets import ElidedLabel, Switch, Tile, button, clear, column, label, line, row, tool
 from nodes.sdk.spec import ComponentSpec
 
@@ -25,9 +26,11 @@ SEAL_MS = 800
 class NodePage(QWidget):
     """Signals:
     fix_chosen(Fix): a fix button of one of the node's problems was pressed.
+    wanted(str, dict, object): a question for the engine: method, params, and what to call with the answer.
     """
 
     fix_chosen = Signal(Fix)
+    wanted = Signal(str, dict, object)
 
     def __init__(self, document: Document, node: Node, spec: ComponentSpec | None) -> None:
         super().__init__()
@@ -55,6 +58,9 @@ class NodePage(QWidget):
         self.frozen = Switch()
         self.frozen.setAccessibleName("Frozen")
         self.frozen.toggled.connect(lambda on: self._document.set_frozen(self._node_id, on))
+        self.weights = WeightsRow()
+        self.weights.chosen.connect(lambda source: self._document.set_weights(self._node_id, source))
+        self._asked_weights: dict[str, Any] | None = None
         self.note = _NoteEdit()
         self.note.left.connect(self._on_note)
         self.setProperty("look", "page")
@@ -89,6 +95,7 @@ class NodePage(QWidget):
             box.addWidget(label("Parameters", "section"))
             self.params = ParamRows(self._spec)
             self.params.edited.connect(self._on_param)
+            self.params.suggestions_wanted.connect(self._on_suggestions_wanted)
             box.addWidget(self.params)
         box.addWidget(line())
         box.addWidget(label("Shapes", "section"))
@@ -100,6 +107,8 @@ class NodePage(QWidget):
         box.addWidget(line())
         frozen = row(label("Frozen"), 1, self.frozen)
         box.addLayout(column(frozen, label("Its weights stay as they are in training.", "faint", wrap=True), gap=2))
+        self.weights.hide()
+        box.addWidget(self.weights)
         box.addLayout(column(label("Note"), self.note, gap=4))
         if self._spec is not None:
             box.addWidget(line())
@@ -117,6 +126,7 @@ class NodePage(QWidget):
         self.frozen.blockSignals(True)
         self.frozen.setChecked(node.frozen)
         self.frozen.blockSignals(False)
+        self.weights.show_value(node.weights)
         if not self.note.hasFocus():
             self.note.setPlainText(node.note)
 
@@ -138,9 +148,24 @@ class NodePage(QWidget):
         if self.params is not None:
             self.params.show_derived((result or {}).get("derived") or {})
         known = result if result is not None and result.get("status") == "ok" else {}
+        self.weights.setVisible(bool(known.get("params")))
+        if known.get("params"):
+            self._ask_for_weights()
         self._tiles["params"].set_text(wording.count(known.get("params")))
         self._tiles["macs"].set_text(wording.count(known.get("macs")))
         self._tiles["activation_bytes"].set_text(wording.memory(known.get("activation_bytes")))
+
+    def _ask_for_weights(self) -> None:
+        """Which published weights fit depends on the settings, so each new set of them is asked about once."""
+        node = self._document.node(self._node_id)
+        if self._asked_weights != node.params:
+            self._asked_weights = dict(node.params)
+            question = {"component": node.component, "params": dict(node.params)}
+            self.wanted.emit("weights", question, self.weights.set_sources)
+
+    def _on_suggestions_wanted(self, name: str, take: Any) -> None:
+        question = {"component": self._document.node(self._node_id).component, "param": name}
+        self.wanted.emit("suggestions", question, take)
 
     def _show_shapes(self, rows: Mapping[tuple[bool, str], str]) -> None:
         """Show a shape for each (is it an output, name); labels are kept while the names stay, so nothing flickers."""

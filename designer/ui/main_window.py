@@ -100,11 +100,12 @@ class MainWindow(WindowLayout):
         self.canvas.status.connect(lambda text: self.status.showMessage(text, 5000))
         self.canvas.node_activated.connect(lambda _id: self.inspector.focus_first())
         self.inspector.fix_chosen.connect(self.apply_fix)
+        self.inspector.wanted.connect(lambda method, params, take: self.engine.ask(method, params, take, _forget))
         self.problems.fix_chosen.connect(self.apply_fix)
         self.problems.node_chosen.connect(self.show_node)
         self.problems.count_changed.connect(self._on_problem_count)
         self.train.start_clicked.connect(self.start_training)
-        self.train.warned.connect(lambda text: self.messages.say(text, "warning", key="run_warning"))
+        self.train.said.connect(lambda text, tone: self.messages.say(text, tone, key="run_warning"))
         self.train.run_ended.connect(self._on_run_ended)
         self.train.state_changed.connect(self._on_run_state)
         self.train_button.clicked.connect(self.start_training)
@@ -323,3 +324,7 @@ class MainWindow(WindowLayout):
         self.workspace.close()
         self.engine.stop()
         event.accept()
+
+
+def _forget(_error: object) -> None:
+    """What the inspector asks for is a help only: its fields take any text without it."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from designer.ui import theme, wording
-from designer.ui.editors import ParamEditor, editor_for
+from designer.ui.editors import ParamEditor, SuggestEditor, editor_for
 from designer.ui.widgets import ElidedLabel, column, label, row, tool
 from nodes.sdk.spec import ComponentSpec, Param
 
@@ -55,9 +56,11 @@ class ParamRows(QWidget):
 
     Signals:
         edited(str, object): a parameter's name and the value that the user gave it.
+    suggestions_wanted(str, object): the keyboard is in a parameter with values to choose from; call with their list.
     """
 
     edited = Signal(str, object)
+    suggestions_wanted = Signal(str, object)
 
     def __init__(self, spec: ComponentSpec) -> None:
         super().__init__()
@@ -67,6 +70,8 @@ class ParamRows(QWidget):
         for param in spec.settings:
             setting = SettingRow(param)
             setting.edited.connect(self.edited)
+            if isinstance(setting.editor, SuggestEditor):
+                setting.editor.wanted.connect(partial(self.suggestions_wanted.emit, param.name))
             self.rows[param.name] = setting
             box.addWidget(setting)
         for param in spec.params:

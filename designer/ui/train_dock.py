@@ -31,12 +31,12 @@ class TrainDock(QWidget):
     """Signals:
     start_clicked(): Start was pressed; the window checks the document and then calls `start`.
     run_ended(str, str): a run ended: its state (`finished`, `stopped`, `failed`, `died`) and what to say about it.
-    warned(str): the trainer at work has a warning.
+    said(str, str): the trainer at work has something to tell: the text, and `warning` or `info`.
     state_changed(str): the state of the run on show.
     """
 
     start_clicked = Signal()
-    warned = Signal(str)
+    said = Signal(str, str)
     run_ended = Signal(str, str)
     state_changed = Signal(str)
 
@@ -165,8 +165,8 @@ class TrainDock(QWidget):
             self.curves.show_events(events)
         self.bar.show_state(self.watch.state, self.watch.last)
         for event in events:
-            if event["type"] == "warning" and event["time"] >= self._followed:
-                self.warned.emit(str(event["message"]))
+            if event["type"] in ("warning", "note") and event["time"] >= self._followed:
+                self.said.emit(str(event["message"]), "warning" if event["type"] == "warning" else "info")
 
     def _on_state(self, state: str) -> None:
         self.bar.show_state(state, self.watch.last)

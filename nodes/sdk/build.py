@@ -223,7 +223,10 @@ def shape_text(info: Info) -> str:
 
 
 def output_infos(spec: ComponentSpec, module: nn.Module, inputs: Mapping[str, Info]) -> dict[str, Info]:
-    """Runs a module that lives on the meta device, in eval mode, and says what each output is."""
+    """Runs a module that lives on the meta device, in eval mode, and says what each output is.
+
+    A port at which forward returns None gives nothing with these settings, and is left out.
+    """
     training = module.training
     module.eval()
     try:
@@ -232,7 +235,8 @@ def output_infos(spec: ComponentSpec, module: nn.Module, inputs: Mapping[str, In
     finally:
         module.train(training)
     values = (returned,) if len(spec.outputs) == 1 else tuple(returned)
-    return {port.name: info_of(value, port.kind) for port, value in zip(spec.outputs, values, strict=True)}
+    given = ((p, v) for p, v in zip(spec.outputs, values, strict=True) if v is not None)
+    return {port.name: info_of(value, port.kind) for port, value in given}
 
 
 def info_of(value: Any, kind: PortKind) -> Info:

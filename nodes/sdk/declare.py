@@ -61,6 +61,13 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class Suggest:
+    """Marks text for which a function of the component's module, without arguments, lists values to choose from."""
+
+    function: str
+
+
+@dataclass(frozen=True)
 class Unit:
     """Unit shown behind the value: `Unit("px")`."""
 
@@ -238,6 +245,7 @@ def _param(arg: inspect.Parameter, hint: Any, help_text: str, where: _Where) -> 
         choices=tuple(choices),
         unit=next((m.text for m in markers if isinstance(m, Unit)), ""),
         help=help_text,
+        suggest=next((m.function for m in markers if isinstance(m, Suggest)), ""),
         derived=derived,
         required=not has_default and not derived,
     )  # fmt: skip

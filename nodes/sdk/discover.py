@@ -71,6 +71,13 @@ class Registry:
         """See `nodes.sdk.build.make`."""
         return make(self[component_id], params, inputs, image_size)
 
+    def suggestions(self, component_id: str, param: str) -> list[str]:
+        """Values to choose from for a parameter marked `Suggest`; any other text is allowed too."""
+        declared, found = self[component_id], self.spec(component_id).param(param)
+        if found is None or not found.suggest:
+            return []
+        return list(getattr(sys.modules[declared.__module__], found.suggest)())
+
     def add_module(self, module: ModuleType) -> None:
         """Adds what a module itself declares, not what it imports."""
         for declared in _declared_in(module):

@@ -57,7 +57,7 @@ class Param:
 
     `derived` is empty for what the user sets, else where the value comes from: `dim:C` (a letter of the input
     ports' dims; a tuple, one entry a wire, when the port is variadic) or `stride:x` (image pixels per cell of
-    port x).
+    port x). `suggest` names a function of the component's module that lists values to choose from.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Param:
     choices: tuple[Any, ...] = ()
     unit: str = ""
     help: str = ""
+    suggest: str = ""
     derived: str = ""
     required: bool = False
 

@@ -32,6 +32,7 @@ class Pretrained:
         library: where the published model comes from.
         model: its name there.
         rename: from its keys to ours.
+        features: whether it is timm's form without a classifier.
     """
 
     component: str
@@ -39,6 +40,7 @@ class Pretrained:
     library: Literal["torchvision", "timm"]
     model: str
     rename: Rename
+    features: bool = False
 
     @property
     def name(self) -> str:
@@ -86,6 +88,10 @@ def renaming(*rules: tuple[str, str], drop: str = "") -> Rename:
     return rename
 
 
+TIMM = "backbone.timm_backbone"
+"""Its weights are those of whichever model it is, under timm's own keys."""
+
+
 @cache
 def published() -> tuple[Pretrained, ...]:
     """All known models."""
@@ -97,6 +103,8 @@ def published() -> tuple[Pretrained, ...]:
 
 def for_component(component: str, params: Mapping[str, Any]) -> list[Pretrained]:
     """The models whose weights fit a component with all its settings, defaults included."""
+    if component == TIMM:
+        return [Pretrained(TIMM, params, "timm", str(params.get("model")), lambda key: f"model.{key}", features=True)]
     return [p for p in published() if p.component == component and all(params.get(k) == v for k, v in p.params.items())]
 
 
@@ -122,26 +130,25 @@ def carry_over(module: nn.Module, state: Mapping[str, Tensor], rename: Rename) -
     return Carried(tuple(fits), tuple(left), tuple(missing), tuple(wrong))
 
 
-def download(library: str, model: str) -> dict[str, Tensor]:
+def download(source: Pretrained) -> dict[str, Tensor]:
     """The state dict of a published model, from the library's own cache or its hub.
 
     Raises:
         WeightsError: when it cannot be had.
     """
     try:
-        if library == "torchvision":
+        if source.library == "torchvision":
             import torchvision
 
-            enum = torchvision.models.get_model_weights(model)
-            return dict(enum.DEFAULT.get_state_dict(progress=False, check_hash=True))  # type: ignore[attr-defined]
+            enum = torchvision.models.get_model_weights(source.model)
+            return dict(enum.DEFAULT.get_state_dict(progress=False, check_hash=True))
         import timm
 
-        name, _, features = model.partition(" ")
-        made = timm.create_model(name, pretrained=True, features_only=bool(features))
+        made = timm.create_model(source.model, pretrained=True, features_only=source.features)
         return dict(made.state_dict())
     except Exception as error:  # each library and its transport have their own
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"The weights {library}:{model} cannot be had: {reason}. Go online once, after that they are kept on this "
+            f"The weights {source.name} cannot be had: {reason}. Go online once, after that they are kept on this "
             "machine; or choose a file with them: file:PATH, a .safetensors or a .pth of plain tensors."
         ) from None
