@@ -36,6 +36,8 @@ def folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[T
     """Weight [D, C/g, k, k] and bias [D] of a convolution with the norm behind it multiplied in."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
+    if weight.is_meta:  # only the shapes matter
+        return weight, weight.new_empty(len(weight))
     with torch.no_grad():
         scale = torch.rsqrt(norm.running_var + norm.eps)
         if norm.weight is not None:
@@ -54,8 +56,9 @@ def convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
         (new - old) // 2 * d for new, old, d in zip(weight.shape[2:], like.kernel_size, like.dilation, strict=True)
     )
     assert not isinstance(like.padding, str)
-    made = nn.Conv2d(
-        like.in_channels, like.out_channels, (weight.shape[2], weight.shape[3]), (like.stride[0], like.stride[1]),
+    size, stride = (weight.shape[2], weight.shape[3]), (like.stride[0], like.stride[1])
+    made = nn.utils.skip_init(
+        nn.Conv2d, like.in_channels, like.out_channels, size, stride,
         (like.padding[0] + grown[0], like.padding[1] + grown[1]), (like.dilation[0], like.dilation[1]), like.groups,
         device=weight.device, dtype=weight.dtype,
     )  # fmt: skip

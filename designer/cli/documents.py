@@ -151,8 +151,9 @@ def summarise(file: Path, as_json: bool) -> None:
     table(document.data.name, columns, rows, right=columns[3:])
     totals = result.totals
     console.print(
-        f"\n{count(totals['params'])} parameters ({count(totals['trainable'])} trained), {giga(totals['macs'])} GMACs, "
-        f"{megabytes(totals['activation_bytes'])} of activations an image",
+        f"\n{count(totals['params'])} parameters ({count(totals['trainable'])} trained; "
+        f"{count(totals['deployed'])} once deployed, with norms folded and branches merged), "
+        f"{giga(totals['macs'])} GMACs, {megabytes(totals['activation_bytes'])} of activations an image",
         highlight=False,
     )
 

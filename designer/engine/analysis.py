@@ -26,6 +26,7 @@ class Cost:
     Attributes:
         params: elements of all parameters.
         trainable: those that a gradient reaches.
+        deployed: parameters once branches are merged and norms folded (`nodes.reparam.fuse`).
         macs: multiply-accumulates of convolutions, matrix products and sampled grids, in eval mode.
         activation_bytes: what training keeps until the backward pass: the tensors that autograd saves inside the
             component, and its outputs. Its inputs belong to the component that made them, so costs can be summed.
@@ -35,6 +36,7 @@ class Cost:
 
     params: int = 0
     trainable: int = 0
+    deployed: int = 0
     macs: int = 0
     activation_bytes: int = 0
 
@@ -42,13 +44,30 @@ class Cost:
         return Cost(
             self.params + other.params,
             self.trainable + other.trainable,
+            self.deployed + other.deployed,
             self.macs + other.macs,
             self.activation_bytes + other.activation_bytes,
         )
 
 
-def run(spec: ComponentSpec, module: nn.Module, inputs: Mapping[str, Info]) -> tuple[dict[str, Info], Cost]:
+def deployed(module: nn.Module) -> int:
+    """Parameters of a module on the meta device once it is fused; without a copy of the whole."""
+    own = getattr(module, "fuse", None)
+    if callable(own):
+        return sum(p.numel() for p in own().parameters())
+    return sum(p.numel() for p in module.parameters(recurse=False)) + sum(deployed(m) for m in module.children())
+
+
+def run(
+    spec: ComponentSpec, module: nn.Module, inputs: Mapping[str, Info], deployed: int = 0
+) -> tuple[dict[str, Info], Cost]:
     """Runs a module that lives on the meta device, in eval mode.
+
+    Args:
+        spec: its component.
+        module: what is run.
+        inputs: what arrives.
+        deployed: its count once fused; taking it costs as much as a run, so whoever keeps the module keeps it too.
 
     Returns:
         What each output is, and what the component costs.
@@ -70,6 +89,7 @@ def run(spec: ComponentSpec, module: nn.Module, inputs: Mapping[str, Info]) -> t
     cost = Cost(
         params=sum(p.numel() for p in parameters),
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        deployed=deployed,
         macs=macs,
         activation_bytes=0 if spec.role == "post" else kept,
     )

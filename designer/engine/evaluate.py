@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from designer.engine.analysis import Cost, run
+from designer.engine.analysis import Cost, deployed, run
 from designer.engine.layers import watch
 from nodes.sdk.build import ImageSize, Info, TensorInfo, in_port_order, make, resolve, shape_text
 from nodes.sdk.builder import Composite, Ref, SubNode, spec_of
@@ -80,12 +80,14 @@ class _Recent(Generic[T]):
 
 
 class Cache:
-    """Outcomes by (component, parameters, what arrives, image size), and meta modules by constructor arguments."""
+    """Outcomes by (component, parameters, what arrives, image size); meta modules and their deployed counts by
+    constructor arguments.
+    """
 
     def __init__(self, largest: int = 20_000) -> None:
         self.outcomes: _Recent[Outcome] = _Recent(largest)
         # A module outlives its outcome: when only the image size changes, nothing is built anew, which halves the time.
-        self.modules: _Recent[nn.Module] = _Recent(largest // 10)
+        self.modules: _Recent[tuple[nn.Module, int]] = _Recent(largest // 10)
 
 
 class Evaluator:
@@ -141,8 +143,8 @@ class Evaluator:
             derived = {p.name: kwargs[p.name] for p in spec.params if p.derived}
             if isinstance(declared, Composite):
                 return dataclasses.replace(self._parts(declared, kwargs, inputs, image_size), derived=derived)
-            module = self._module(declared, params, kwargs, inputs, image_size)
-            outputs, cost = run(spec, module, inputs)
+            module, fused = self._module(declared, params, kwargs, inputs, image_size)
+            outputs, cost = run(spec, module, inputs, fused)
             for port, info in outputs.items():
                 if isinstance(info, TensorInfo) and 0 in info.shape:
                     raise BadInput(f"its output {port} is empty ({shape_text(info)})", code="small", other="1")
@@ -160,14 +162,15 @@ class Evaluator:
         kwargs: Mapping[str, Any],
         inputs: Mapping[str, Info],
         image_size: ImageSize | None,
-    ) -> nn.Module:
+    ) -> tuple[nn.Module, int]:
         key = (declared, tuple(kwargs.items()))
-        if (module := self.cache.modules.get(key)) is None:
+        if (found := self.cache.modules.get(key)) is None:
             with torch.device("meta"):
                 module = make(declared, params, inputs, image_size)
+                found = module, deployed(module)
             watch(module)
-            self.cache.modules.put(key, module)
-        return module
+            self.cache.modules.put(key, found)
+        return found
 
     def _parts(
         self, declared: Composite, kwargs: Mapping[str, Any], inputs: Mapping[str, Info], image_size: ImageSize | None

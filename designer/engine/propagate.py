@@ -33,6 +33,7 @@ class NodeResult:
     outputs: Mapping[str, Info] = field(default_factory=dict)
     params: int = 0
     trainable: int = 0
+    deployed: int = 0
     macs: int = 0
     activation_bytes: int = 0
     derived: Mapping[str, Any] = field(default_factory=dict)
@@ -65,7 +66,10 @@ class Propagation:
     def totals(self) -> dict[str, int]:
         """Sums over the nodes that run; see `analysis.Cost` for what is counted."""
         done = [n for n in self.nodes.values() if n.status == "ok"]
-        return {key: sum(getattr(n, key) for n in done) for key in ("params", "trainable", "macs", "activation_bytes")}
+        return {
+            key: sum(getattr(n, key) for n in done)
+            for key in ("params", "trainable", "deployed", "macs", "activation_bytes")
+        }
 
     @property
     def errors(self) -> list[Problem]:
@@ -167,8 +171,8 @@ class _Walk:
             return
         cost = outcome.cost
         self.results[node_id] = NodeResult(
-            "ok", outcome.outputs, cost.params, 0 if node.frozen else cost.trainable, cost.macs, cost.activation_bytes,
-            outcome.derived, round(outcome.ms, 3),
+            "ok", outcome.outputs, cost.params, 0 if node.frozen else cost.trainable, cost.deployed, cost.macs,
+            cost.activation_bytes, outcome.derived, round(outcome.ms, 3),
         )  # fmt: skip
 
     def _arriving(self, node_id: str) -> dict[str, Info] | None:

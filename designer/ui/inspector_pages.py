@@ -61,6 +61,7 @@ class DocumentPage(QWidget):
         self.tiles["nodes"].set_text(f"{len(data.nodes):,}")
         training = data.training
         facts = {
+            "Model": {"Deployed": f"{wording.count(totals.get('deployed'))} parameters"},
             "Data": self._data_facts(),
             "Training": {
                 "Epochs": str(training.epochs),
