@@ -13,6 +13,7 @@ import nodes
 from designer import __version__
 from designer.graph.storage import write_text
 from nodes.sdk.spec import Catalogue
+from nodes.sdk.user_files import user_files
 
 
 def cache_file() -> Path:
@@ -22,6 +23,8 @@ def cache_file() -> Path:
         for path in sorted(folder.rglob("*.py")):
             state = path.stat()
             stamp.update(f"{path.relative_to(folder)}:{state.st_size}:{state.st_mtime_ns}\n".encode())
+    for file in user_files():
+        stamp.update(f"{file.path}:{file.digest}:{file.state}\n".encode())
     return Path(platformdirs.user_cache_dir("netwright")) / f"catalogue-{stamp.hexdigest()[:16]}.json"
 
 

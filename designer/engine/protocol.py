@@ -21,6 +21,7 @@ METHODS = (
     "catalogue",
     "propagate",
     "expand",
+    "user_files",
     "suggestions",
     "weights",
     "export_pytorch",

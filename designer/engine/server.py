@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -188,6 +188,23 @@ class Server:
         from nodes.sdk.discover import library
 
         return {"components": library().catalogue.to_json(), "broken": [asdict(b) for b in library().broken]}
+
+    def _user_files(self, request: Request, trust: Sequence[str] = (), distrust: Sequence[str] = ()) -> Any:
+        from nodes.sdk import user_files
+        from nodes.sdk.discover import library
+
+        try:
+            for path in trust:
+                user_files.trust(Path(path))
+            for path in distrust:
+                user_files.distrust(Path(path))
+        except OSError as error:
+            raise NetwrightError(f"{error.filename}: {error.strerror}. Nothing was trusted.") from None
+        library().sync_user_files()
+        return {
+            "folder": str(user_files.folder()),
+            "files": [{"path": str(f.path), "state": f.state} for f in user_files.user_files()],
+        }
 
     def _propagate(self, request: Request, document: dict[str, Any]) -> Any:
         from designer.engine.propagate import propagate

@@ -13,6 +13,8 @@ import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from nodes.sdk.discover import USER_MODULE
+
 TENSORS = {"Float", "Int", "Bool", "Shaped", "Num"}
 DECORATORS = {"component", "composite"}
 LEFT_OUT = ("nodes.sdk", "jaxtyping")
@@ -60,12 +62,15 @@ def collect(needed: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def layer_module(module: str) -> str:
-    """`nodes.backbones.resnet` -> `layers.backbones.resnet`."""
-    return "layers" + module.removeprefix("nodes")
+    """`nodes.backbones.resnet` -> `layers.backbones.resnet`; a user's own file becomes `layers.user_NAME`."""
+    if module == "nodes" or module.startswith("nodes."):
+        return "layers" + module.removeprefix("nodes")
+    name = module.removeprefix(USER_MODULE).partition("_")[2] if module.startswith(USER_MODULE) else module
+    return f"layers.user_{name.replace('.', '_')}"
 
 
 def _path(module: str) -> str:
-    return module.removeprefix("nodes.").replace(".", "/") + ".py"
+    return layer_module(module).removeprefix("layers.").replace(".", "/") + ".py"
 
 
 def strip(source: str) -> str:

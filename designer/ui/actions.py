@@ -52,6 +52,7 @@ ACTIONS: dict[str, Spec] = {
     "show_problems": Spec("&Problems", "Ctrl+Shift+M", "alert-circle-outline"),
     "show_train": Spec("&Train panel", "Ctrl+Shift+T", "chart-line"),
     "train": Spec("&Start training", "F5", "play", "document", "Train this model (F5)"),
+    "user_components": Spec("&Your components…", "", "puzzle-outline", tip="Components from your own Python files"),
     "about": Spec("&About Netwright", "", "information-outline"),
 }
 
@@ -65,7 +66,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "bypass", "freeze", "-", "select_all", "find_component",
     ),
     "&View": ("fit", "zoom_100", "arrange", "-", "show_problems", "show_train", "@panels", "-", "@theme"),
-    "&Model": ("train", "-", "export_pytorch", "export_onnx"),
+    "&Model": ("train", "-", "export_pytorch", "export_onnx", "-", "user_components"),
     "&Help": ("about",),
 }  # fmt: skip
 

@@ -170,7 +170,7 @@ class EngineLink(QObject):
         if message["event"] == "ready":
             self._set_state("ready", f"torch {message.get('torch', '')} on {message.get('device', 'cpu')}")
             self.ready.emit(message)
-            self.ask("catalogue", {}, self._on_catalogue, self._on_failed)
+            self.ask("catalogue", {}, self.take_catalogue, self._on_failed)
         elif message["event"] == "dead":
             self._set_state("failed", str(message["message"]))
         elif message["event"] == "progress":
@@ -178,7 +178,8 @@ class EngineLink(QObject):
             if waiting is not None and waiting.progress is not None:
                 waiting.progress(float(message.get("fraction", 0)), str(message.get("text", "")))
 
-    def _on_catalogue(self, result: Any) -> None:
+    def take_catalogue(self, result: Mapping[str, Any]) -> None:
+        """Take the engine's answer to `catalogue`, asked for by this or by others."""
         catalogue = Catalogue.from_json(result["components"])
         save_catalogue(catalogue)
         self._take_catalogue(catalogue)

@@ -21,6 +21,7 @@ from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
 from designer.ui.message_bar import Choice
+from designer.ui.user_components import UserComponents
 from designer.ui.window_layout import WindowLayout
 from designer.ui.workspace import Workspace
 from nodes.sdk.spec import Catalogue
@@ -38,6 +39,7 @@ class MainWindow(WindowLayout):
         self.workspace = Workspace()
         self.engine = EngineLink()
         self.files = FileActions(self, self.workspace, self.messages)
+        self.user_components = UserComponents(self.engine, self.messages, self)
         self.build(Actions(self, self._handlers()))
         self._connect()
         self._on_opened()
@@ -81,6 +83,7 @@ class MainWindow(WindowLayout):
             "show_problems": lambda: self.show_tab(self.problems),
             "show_train": lambda: self.show_tab(self.train),
             "train": self.start_training,
+            "user_components": self.user_components.open_dialog,
             "about": self._about,
         }
 

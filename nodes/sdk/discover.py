@@ -27,6 +27,10 @@ from nodes.sdk.build import ImageSize, Info, make
 from nodes.sdk.builder import spec_of
 from nodes.sdk.errors import ComponentError
 from nodes.sdk.spec import Catalogue, ComponentSpec
+from nodes.sdk.user_files import user_files
+
+USER_MODULE = "netwright_user_"
+"""What the module of a user's file is called, before a digest of its path and its own name."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Registry:
 
     def __post_init__(self) -> None:
         self._catalogue: Catalogue | None = None
+        self._added: set[tuple[Path, str]] = set()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -97,7 +102,7 @@ class Registry:
         Returns:
             False when the file could not be used; `broken` then says why.
         """
-        name = f"netwright_user_{hashlib.sha1(str(path.resolve()).encode()).hexdigest()[:8]}_{path.stem}"
+        name = f"{USER_MODULE}{hashlib.sha1(str(path.resolve()).encode()).hexdigest()[:8]}_{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             self.broken.append(Broken(str(path), 0, "is no Python file. Its name must end in .py."))
@@ -109,10 +114,20 @@ class Registry:
             self.add_module(module)
         return listing.ok
 
-    def add_folder(self, folder: Path) -> None:
-        """`add_file` for every .py file of a trusted folder, by name."""
-        for path in sorted(folder.glob("*.py")):
+    def sync_user_files(self) -> None:
+        """Takes in what the user trusts in their folder now, and takes out what they no longer do."""
+        trusted = {(f.path, f.digest) for f in user_files() if f.state == "trusted"}
+        for path, _ in self._added - trusted:
+            self._forget(path)
+        for path, _ in sorted(trusted - self._added):
             self.add_file(path)
+        self._added = trusted
+
+    def _forget(self, path: Path) -> None:
+        """Takes out what an earlier content of a file declared, or why it could not be used."""
+        self.declared = {i: d for i, d in self.declared.items() if spec_of(d).file != str(path)}
+        self.broken = [b for b in self.broken if b.file != str(path)]
+        self._catalogue = None
 
 
 class _Listing:
@@ -149,7 +164,7 @@ def _declared_in(module: ModuleType) -> Iterator[Any]:
 
 @cache
 def library() -> Registry:
-    """The components of this package and of installed packages. Found once a process."""
+    """The components of this package, of installed packages, and of the user's trusted files. Found once a process."""
     registry = Registry()
     for info in pkgutil.walk_packages(nodes.__path__, "nodes."):
         if info.name.startswith("nodes.sdk"):
@@ -160,4 +175,5 @@ def library() -> Registry:
         with _Listing(registry, entry.value):
             loaded = entry.load()
             registry.add_module(loaded if isinstance(loaded, ModuleType) else sys.modules[loaded.__module__])
+    registry.sync_user_files()
     return registry
