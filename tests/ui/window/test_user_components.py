@@ -49,7 +49,7 @@ def test_one_click_of_trust_brings_a_component_into_the_palette(folder, window, 
     spec = window.engine.catalogue["mine.scaled_conv"]
     assert (spec.title, spec.category) == ("Scaled conv", "mine")
     assert "Scaled conv" in {index.data() for index in shown(window.palette_panel)}
-    (folder / "mine.py").write_text(EXAMPLE.replace("import nn", "import nnn"))
+    (folder / "mine.py").write_text(EXAMPLE.replace("Tensor, nn", "Tensor, nnn"))
     qtbot.waitUntil(lambda: "not trusted" in window.messages.text(), timeout=15_000)
     press(window.messages, "Trust", qtbot)
     qtbot.waitUntil(lambda: window.messages.text().startswith("mine.py, line 6: ImportError"), timeout=15_000)
