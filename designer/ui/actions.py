@@ -53,6 +53,9 @@ ACTIONS: dict[str, Spec] = {
     "show_train": Spec("&Train panel", "Ctrl+Shift+T", "chart-line"),
     "train": Spec("&Start training", "F5", "play", "document", "Train this model (F5)"),
     "user_components": Spec("&Your components…", "", "puzzle-outline", tip="Components from your own Python files"),
+    "command_palette": Spec("&Command palette…", "Ctrl+Shift+P", "console-line", tip="Everything by its name"),
+    "show_layers": Spec("&Layers", "Ctrl+Shift+L", "table", tip="All layers with their figures"),
+    "keys": Spec("&Keys and gestures", "F1", "keyboard-outline"),
     "about": Spec("&About Netwright", "", "information-outline"),
 }
 
@@ -65,9 +68,12 @@ MENUS: dict[str, tuple[str, ...]] = {
         "undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "-",
         "bypass", "freeze", "-", "select_all", "find_component",
     ),
-    "&View": ("fit", "zoom_100", "arrange", "-", "show_problems", "show_train", "@panels", "-", "@theme"),
+    "&View": (
+        "fit", "zoom_100", "arrange", "-", "command_palette", "-",
+        "show_problems", "show_train", "show_layers", "@panels", "-", "@theme",
+    ),
     "&Model": ("train", "-", "export_pytorch", "export_onnx", "-", "user_components"),
-    "&Help": ("about",),
+    "&Help": ("keys", "about"),
 }  # fmt: skip
 
 
@@ -91,6 +97,13 @@ class Actions:
 
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
+
+    def words(self, name: str) -> str:
+        """An action's words without the mark of its menu key."""
+        return self._actions[name].text().replace("&", "").rstrip("…")
+
+    def names(self) -> list[str]:
+        return list(self._actions)
 
     def _fill(self, menu: QMenu, names: tuple[str, ...]) -> None:
         menu.setToolTipsVisible(True)

@@ -17,6 +17,8 @@ from designer.graph.problems import Fix, Problem
 from designer.graph.templates import templates
 from designer.ui import theme
 from designer.ui.actions import Actions
+from designer.ui.cheat_sheet import CheatSheet
+from designer.ui.command_palette import CommandPalette, window_commands
 from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
@@ -39,6 +41,7 @@ class MainWindow(WindowLayout):
         self.workspace = Workspace()
         self.engine = EngineLink()
         self.files = FileActions(self, self.workspace, self.messages)
+        self.palette_popup = CommandPalette(self)
         self.user_components = UserComponents(self.engine, self.messages, self)
         self.build(Actions(self, self._handlers()))
         self._connect()
@@ -83,6 +86,9 @@ class MainWindow(WindowLayout):
             "show_problems": lambda: self.show_tab(self.problems),
             "show_train": lambda: self.show_tab(self.train),
             "train": self.start_training,
+            "command_palette": self._open_palette,
+            "show_layers": lambda: self.show_tab(self.layers),
+            "keys": lambda: CheatSheet(self.commands, self).show(),
             "user_components": self.user_components.open_dialog,
             "about": self._about,
         }
@@ -106,6 +112,8 @@ class MainWindow(WindowLayout):
         self.inspector.wanted.connect(lambda method, params, take: self.engine.ask(method, params, take, _forget))
         self.problems.fix_chosen.connect(self.apply_fix)
         self.problems.node_chosen.connect(self.show_node)
+        self.layers.selected.connect(self._on_rows)
+        self.tabs.currentChanged.connect(lambda _index: self._show_layers())
         self.problems.count_changed.connect(self._on_problem_count)
         self.train.start_clicked.connect(self.start_training)
         self.train.said.connect(lambda text, tone: self.messages.say(text, tone, key="run_warning"))
@@ -139,6 +147,7 @@ class MainWindow(WindowLayout):
         for dock in (self.right, self.bottom):
             dock.setVisible(document is not None)
         self._on_edited()
+        self._show_layers()
         if document is not None:
             QTimer.singleShot(0, self.canvas, self.canvas.fit)
 
@@ -196,7 +205,22 @@ class MainWindow(WindowLayout):
 
     def _on_selection(self, ids: list[str]) -> None:
         self.inspector.set_selection(ids)
+        self.layers.select(ids)
         self._on_edited()
+
+    def _on_rows(self, ids: list[str]) -> None:
+        """Rows of the table were selected: so are their nodes, and a single one comes into sight."""
+        self.canvas.select(ids)
+        if len(ids) == 1:
+            self.canvas.centre_on(ids[0])
+
+    def _show_layers(self) -> None:
+        """Bring the table up to date, when it is the tab on show: a thousand rows are not made for nobody."""
+        if self.tabs.currentWidget() is self.layers:
+            self.layers.show_document(self.workspace.document, self._result.get("nodes") or {})
+
+    def _open_palette(self) -> None:
+        self.palette_popup.open_with(window_commands(self))
 
     def _find_component(self) -> None:
         self.left.show()
@@ -230,6 +254,7 @@ class MainWindow(WindowLayout):
         self.canvas.show_propagation(result)
         self.status.show_totals(result.get("totals") or {})
         self._show_problems()
+        self._show_layers()
 
     def _show_problems(self) -> None:
         """The engine's problems; the document's own while the engine has not answered."""

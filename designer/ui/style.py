@@ -140,6 +140,9 @@ QComboBox QAbstractItemView { background: $raised; border: 1px solid $border_str
 _VIEWS = """
 QTreeView, QListView, QTreeWidget, QListWidget { background: transparent; border: 0; show-decoration-selected: 1; }
 QTreeView::item, QListView::item { padding: 0; border: 0; }
+QTableView { background: transparent; border: 0; selection-background-color: $selection;
+    selection-color: $text; }
+QTableView::item { padding: 0 5px; border: 0; }
 QHeaderView::section { background: $panel; color: $text_muted; border: 0; border-bottom: 1px solid $border;
     padding: 4px 8px; font-size: 12px; }
 QScrollBar:vertical { background: transparent; width: 10px; margin: 0; }

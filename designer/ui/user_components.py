@@ -130,6 +130,7 @@ class UserComponentsDialog(QDialog):
         self._rows = QVBoxLayout()
         self._rows.setSpacing(10)
         inside = QWidget()
+        inside.setProperty("look", "page")
         inside.setLayout(column(self._rows, 1))
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)

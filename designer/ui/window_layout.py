@@ -20,6 +20,7 @@ from designer.ui import theme
 from designer.ui.actions import Actions
 from designer.ui.canvas import CanvasView
 from designer.ui.inspector import Inspector
+from designer.ui.layers_table import LayersTable
 from designer.ui.message_bar import MessageBar
 from designer.ui.palette import Palette
 from designer.ui.problems_panel import ProblemsPanel
@@ -52,6 +53,7 @@ class WindowLayout(QMainWindow):
         self.inspector = Inspector()
         self.problems = ProblemsPanel()
         self.train = TrainDock()
+        self.layers = LayersTable()
         self.status = StatusLine()
         self.welcome = Welcome()
         self.canvas = CanvasView(None, None, theme.current())
@@ -78,8 +80,9 @@ class WindowLayout(QMainWindow):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.problems, "Problems")
         self.tabs.addTab(self.train, "Train")
+        self.tabs.addTab(self.layers, "Layers")
         self.tabs.setCurrentWidget(self.train)
-        self.tabs.setAccessibleName("Problems and training")
+        self.tabs.setAccessibleName("Problems, training and layers")
         area = Qt.DockWidgetArea
         self.left = self._dock("Components", self.palette_panel, area.LeftDockWidgetArea)
         self.right = self._dock("Inspector", self.inspector, area.RightDockWidgetArea)

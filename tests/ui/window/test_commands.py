@@ -1,0 +1,82 @@
+"""The command palette, the sheet of keys and the table of layers, driven by keys and clicks."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
+
+from designer.ui.cheat_sheet import CheatSheet
+from designer.ui.command_palette import Command, ranked
+from designer.ui.layers_table import COLUMNS
+
+
+def names(commands):
+    return [c.text for c in commands]
+
+
+def test_ranking_puts_the_start_of_a_word_first():
+    commands = [Command(t, print) for t in ("Bypass", "Start training", "Open", "Fit in the window", "Stop")]
+    assert names(ranked(commands, "st")) == ["Start training", "Stop"]
+    assert names(ranked(commands, "tra")) == ["Start training"]
+    assert names(ranked(commands, "win fit")) == ["Fit in the window"]
+    assert names(ranked(commands, "bps")) == ["Bypass"]
+    assert names(ranked(commands, "")) == names(commands)
+    assert ranked(commands, "xyz") == []
+
+
+def test_the_palette_runs_actions_and_goes_to_nodes(quiet_window, qtbot):
+    window = quiet_window
+    window.open_quick_start()
+    window.commands["command_palette"].trigger()
+    palette = window.palette_popup
+    assert palette.isVisible()
+    QTest.keyClicks(palette.line, "head")
+    QTest.keyClick(palette.line, Qt.Key.Key_Return)
+    assert not palette.isVisible()
+    head = next(n for n in window.workspace.document.data.nodes if n.title == "Head")
+    assert window.canvas.selected_ids() == [head.id]
+    window.commands["command_palette"].trigger()
+    QTest.keyClicks(palette.line, "bypass")
+    QTest.keyClick(palette.line, Qt.Key.Key_Return)
+    assert window.workspace.document.node(head.id).disabled
+    window.commands["command_palette"].trigger()
+    QTest.keyClicks(palette.line, "nothing like this")
+    QTest.keyClick(palette.line, Qt.Key.Key_Return)
+    assert palette.isVisible()  # there is nothing to run
+    palette.close()
+
+
+def test_the_sheet_names_every_key_of_the_menus(quiet_window, qtbot):
+    window = quiet_window
+    window.commands["keys"].trigger()
+    sheet = window.findChild(CheatSheet)
+    texts = {one.text() for one in sheet.findChildren(QLabel)}
+    for name in window.commands.names():
+        if window.commands[name].shortcuts():
+            assert window.commands.words(name) in texts, name
+    assert {"Wire two nodes", "F5", "Ctrl+Shift+P"} <= texts
+    sheet.close()
+
+
+def test_layers_are_listed_sorted_linked_and_copied(window, qtbot):
+    window.open_quick_start()
+    window.commands["show_layers"].trigger()
+    table = window.layers
+    qtbot.waitUntil(lambda: "1.27 M" in {table.sorted.index(i, 3).data() for i in range(5)}, timeout=30_000)
+    assert [table.sorted.index(i, 0).data() for i in range(5)] == ["Image", "Backbone", "Neck", "Head", "NMS"]
+    table.view.sortByColumn(3, Qt.SortOrder.DescendingOrder)
+    assert table.sorted.index(0, 0).data() == "Backbone"
+    row = next(i for i in range(5) if table.sorted.index(i, 0).data() == "Neck")
+    where = table.view.visualRect(table.sorted.index(row, 0)).center()
+    QTest.mouseClick(table.view.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    neck = next(n for n in window.workspace.document.data.nodes if n.title == "Neck")
+    assert window.canvas.selected_ids() == [neck.id]
+    window.canvas.select(["n1"])
+    assert table.selected_ids() == ["n1"]
+    table.markdown.click()
+    text = QGuiApplication.clipboard().text()
+    assert text.splitlines()[0] == f"| {' | '.join(COLUMNS)} |"
+    assert text.splitlines()[2].startswith("| Backbone | CSPDarknet | 1 × 32 × 40 × 40, ")
+    table.filter.setText("nms")
+    table.csv.click()
+    assert QGuiApplication.clipboard().text().splitlines()[1].startswith('NMS,NMS,"boxes 1 × 300 × 4, ')
