@@ -54,7 +54,7 @@ def paste_nodes(document: Document, text: str, offset: tuple[float, float] = (40
             at = (node.x + offset[0], node.y + offset[1])
             made = document.add(node.component, title=node.title, at=at)
             ids[node.id] = made.id
-            for field in ("params", "color", "note", "frozen", "disabled"):
+            for field in ("params", "color", "note", "weights", "frozen", "disabled"):
                 old, new = getattr(made, field), getattr(node, field)
                 if old != new:
                     document._do("Paste", [NodeChanged(made.id, field, old, new)])

@@ -45,6 +45,7 @@ ACTIONS: dict[str, Spec] = {
     "select_all": Spec("Select &all", _Key.SelectAll, "select-all", "document"),
     "bypass": Spec("&Bypass", "B", "debug-step-over", "selection", "Leave the selected nodes out, keeping their wires"),
     "freeze": Spec("&Freeze", "", "snowflake", "selection", "Keep the weights of the selected nodes in training"),
+    "unpack": Spec("&Unpack", "Ctrl+U", "package-variant", "selection", "Replace composites by their parts"),
     "arrange": Spec("A&rrange all", "Ctrl+L", "sitemap-outline", "document", "Place all nodes from left to right"),
     "find_component": Spec("&Find a component", "Ctrl+F", "magnify"),
     "fit": Spec("&Fit in the window", "F", "fit-to-page-outline", "document", "Show the whole model (F)"),
@@ -66,7 +67,7 @@ MENUS: dict[str, tuple[str, ...]] = {
     ),
     "&Edit": (
         "undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "-",
-        "bypass", "freeze", "-", "select_all", "find_component",
+        "bypass", "freeze", "unpack", "-", "select_all", "find_component",
     ),
     "&View": (
         "fit", "zoom_100", "arrange", "-", "command_palette", "-",

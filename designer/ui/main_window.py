@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
 from designer.ui.message_bar import Choice
+from designer.ui.unpacking import unpack_on
 from designer.ui.user_components import UserComponents
 from designer.ui.window_layout import WindowLayout
 from designer.ui.workspace import Workspace
@@ -79,6 +81,7 @@ class MainWindow(WindowLayout):
             "select_all": canvas.select_all,
             "bypass": canvas.toggle_bypass,
             "freeze": canvas.toggle_freeze,
+            "unpack": self._unpack,
             "arrange": canvas.arrange,
             "find_component": self._find_component,
             "fit": canvas.fit,
@@ -221,6 +224,26 @@ class MainWindow(WindowLayout):
 
     def _open_palette(self) -> None:
         self.palette_popup.open_with(window_commands(self))
+
+    def _unpack(self) -> None:
+        """Ask the engine what is inside the selected composites, and put that in their place."""
+        document = self.workspace.document
+        if document is None:
+            return
+        specs = {i: document.spec(i) for i in self.canvas.selected_ids()}
+        composites = [i for i, spec in specs.items() if spec is not None and spec.composite]
+        if not composites:
+            self.messages.say("Select a composite, such as a backbone: only those are made of parts.", key="unpack")
+        for node_id in composites:
+            question = {"document": document.data.model_dump(), "node": node_id}
+            self.engine.ask("expand", question, partial(self._on_inside, document, node_id), self._on_closed)
+
+    def _on_inside(self, document: Document, node_id: str, inside: Mapping[str, Any]) -> None:
+        if document is self.workspace.document and any(n.id == node_id for n in document.data.nodes):
+            self._edit(lambda open_one: self.canvas.select(unpack_on(self.canvas, open_one, node_id, inside)))
+
+    def _on_closed(self, error: Mapping[str, Any]) -> None:
+        self.messages.say(str(error.get("message", "")), "danger", key="unpack")
 
     def _find_component(self) -> None:
         self.left.show()

@@ -80,3 +80,25 @@ def test_layers_are_listed_sorted_linked_and_copied(window, qtbot):
     table.filter.setText("nms")
     table.csv.click()
     assert QGuiApplication.clipboard().text().splitlines()[1].startswith('NMS,NMS,"boxes 1 × 300 × 4, ')
+
+
+def test_a_composite_is_unpacked_where_it_stood_and_comes_back_in_one_step(window, qtbot):
+    window.open_quick_start()
+    document = window.workspace.document
+    params = "3.01 M"
+    qtbot.waitUntil(lambda: params in window.status.params.text(), timeout=30_000)
+    backbone = next(n for n in document.data.nodes if n.title == "Backbone")
+    before = {n.id: (n.x, n.y) for n in document.data.nodes}
+    window.canvas.select([backbone.id])
+    window.commands["unpack"].trigger()
+    qtbot.waitUntil(lambda: "Backbone stage1" in {n.title for n in document.data.nodes}, timeout=15_000)
+    cards = [item.scene_card() for item in window.canvas.nodes.values()]
+    assert not any(a.intersects(b) for i, a in enumerate(cards) for b in cards[i + 1 :])
+    assert set(window.canvas.selected_ids()) == {n.id for n in document.data.nodes if n.title.startswith("Backbone ")}
+    qtbot.waitUntil(lambda: not window.problems.rows and params in window.status.params.text(), timeout=15_000)
+    assert document.undo_name == "Unpack Backbone"
+    document.undo()
+    assert {n.id: (n.x, n.y) for n in document.data.nodes} == before
+    window.canvas.select(["n1"])
+    window.commands["unpack"].trigger()
+    assert window.messages.text().startswith("Select a composite")

@@ -1,0 +1,42 @@
+"""Unpacking composites in the window: the engine says what is inside, the parts are laid out in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from designer.graph.document import Document
+from designer.graph.unpack import unpack
+from designer.ui.canvas import CanvasView
+from designer.ui.canvas.layout import layout
+
+
+def unpack_on(canvas: CanvasView, document: Document, node_id: str, inside: Mapping[str, Any]) -> list[str]:
+    """Unpacks a node, lays its parts out in its place, and moves what stood to its right out of their way.
+
+    Returns:
+        Ids of the parts. All of it is one step of the history.
+    """
+    node, item = document.node(node_id), canvas.nodes[node_id]
+    left, top, width, height = node.x, node.y, item.width, item.height
+    with document.edit(f"Unpack {node.title}"):
+        parts = unpack(document, node, inside)
+        chosen = set(parts)
+        data = document.data.model_copy(
+            update={
+                "nodes": [n for n in document.data.nodes if n.id in chosen],
+                "wires": [w for w in document.data.wires if w.source in chosen and w.target in chosen],
+            }
+        )
+        sizes = {i: (canvas.nodes[i].width, canvas.nodes[i].height) for i in parts}
+        places = layout(data, sizes)
+        first, upper = min(x for x, _ in places.values()), min(y for _, y in places.values())
+        wide = max(places[i][0] + sizes[i][0] for i in parts) - first
+        tall = max(places[i][1] + sizes[i][1] for i in parts) - upper
+        down = top + (height - tall) / 2
+        moved = {i: (x - first + left, y - upper + down) for i, (x, y) in places.items()}
+        for other in document.data.nodes:
+            if other.id not in chosen and other.x > left + width / 2:
+                moved[other.id] = (other.x + max(0.0, wide - width), other.y)
+        document.move(moved)
+    return parts
