@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
@@ -13,23 +14,34 @@ from nodes.reparam import convolution, folded
 from nodes.sdk.declare import Choices, Dim, Range, component
 
 
-def merged(branches: list[tuple[nn.Conv2d, nn.BatchNorm2d]], identity: nn.BatchNorm2d | None = None) -> nn.Conv2d:
-    """One convolution with bias that equals the sum of `norm(conv(x))` over the branches in eval mode.
+def branch(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """A convolution without bias and its batch norm, as the YOLO family has it; padding keeps the size at stride 1."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, yolo_norm(out_channels))
+
+
+def yolo_norm(channels: int) -> nn.BatchNorm2d:
+    """Batch norm with the YOLO family's eps and momentum."""
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)
+
+
+def merged(branches: Iterable[nn.Module], identity: nn.BatchNorm2d | None = None) -> nn.Conv2d:
+    """One convolution with bias that gives the sum of the branches in eval mode.
 
     Args:
-        branches: convolutions of the same channels, stride and groups with the norm behind each, the one with the
-            largest kernel first; all kernels odd and padded by half their size.
+        branches: from `branch`, of the same channels, stride and groups; the one with the largest kernel first.
         identity: the norm of a further branch without a convolution, if there is one.
     """
-    largest = branches[0][0]
-    weight, bias = folded(largest.weight, largest.bias, branches[0][1])
-    parts = [folded(conv.weight, conv.bias, norm) for conv, norm in branches[1:]]
+    pairs: list[Any] = [list(b.children()) for b in branches]
+    largest: nn.Conv2d = pairs[0][0]
+    folds = [folded(conv.weight, conv.bias, norm) for conv, norm in pairs]
     if identity is not None:
         kernel = torch.zeros_like(largest.weight[:, :, :1, :1])
         place = torch.arange(len(kernel), device=kernel.device)
         kernel[place, place % kernel.shape[1]] = 1.0
-        parts.append(folded(kernel, None, identity))
-    for kernel, shift in parts:
+        folds.append(folded(kernel, None, identity))
+    weight, bias = folds[0]
+    for kernel, shift in folds[1:]:
         rim = (weight.shape[-1] - kernel.shape[-1]) // 2
         weight = weight + nn.functional.pad(kernel, [rim] * 4)
         bias = bias + shift
@@ -75,9 +87,9 @@ class RepConv(nn.Module):
                 f"identity needs as many channels out as in and stride 1; got {in_channels} in, {out_channels} out, "
                 f"stride {stride}. Switch identity off, or set out_channels to {in_channels} and stride to 1."
             )
-        self.conv3 = _branch(in_channels, out_channels, 3, stride, groups)
-        self.conv1 = _branch(in_channels, out_channels, 1, stride, groups)
-        self.skip = _yolo_norm(out_channels) if identity else None
+        self.conv3 = branch(in_channels, out_channels, 3, stride, groups)
+        self.conv1 = branch(in_channels, out_channels, 1, stride, groups)
+        self.skip = yolo_norm(out_channels) if identity else None
         self.act = ACTIVATIONS[activation]()
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
@@ -86,17 +98,7 @@ class RepConv(nn.Module):
 
     def fuse(self) -> nn.Module:
         """One 3x3 convolution with bias, and the activation."""
-        pairs = [(branch[0], branch[1]) for branch in (self.conv3, self.conv1)]
-        return nn.Sequential(merged(pairs, self.skip), self.act)
-
-
-def _yolo_norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)
-
-
-def _branch(in_channels: int, out_channels: int, kernel_size: int, stride: int, groups: int) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, _yolo_norm(out_channels))
+        return nn.Sequential(merged((self.conv3, self.conv1), self.skip), self.act)
 
 
 @component(
