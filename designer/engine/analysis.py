@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._ops import HigherOrderOperator
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -28,6 +29,7 @@ class Cost:
         trainable: those that a gradient reaches.
         deployed: parameters once branches are merged and norms folded (`nodes.reparam.fuse`).
         macs: multiply-accumulates of convolutions, matrix products and sampled grids, in eval mode.
+        batch_norms: how many batch norms it has.
         activation_bytes: what training keeps until the backward pass: the tensors that autograd saves inside the
             component, and its outputs. Its inputs belong to the component that made them, so costs can be summed.
             Norms and dropout keep a little more in training mode than in the eval mode this is measured in. Zero for
@@ -39,6 +41,7 @@ class Cost:
     deployed: int = 0
     macs: int = 0
     activation_bytes: int = 0
+    batch_norms: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -47,6 +50,7 @@ class Cost:
             self.deployed + other.deployed,
             self.macs + other.macs,
             self.activation_bytes + other.activation_bytes,
+            self.batch_norms + other.batch_norms,
         )
 
 
@@ -92,6 +96,7 @@ def run(
         deployed=deployed,
         macs=macs,
         activation_bytes=0 if spec.role == "post" else kept,
+        batch_norms=sum(isinstance(m, _BatchNorm) for m in module.modules()),
     )
     return _outputs(spec, returned), cost
 

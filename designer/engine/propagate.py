@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from designer.engine.advice import Design, advise
 from designer.engine.checks import explain
 from designer.engine.design import design_problems
 from designer.engine.evaluate import Cache, Cancelled, Evaluator, Outcome
@@ -36,6 +37,7 @@ class NodeResult:
     deployed: int = 0
     macs: int = 0
     activation_bytes: int = 0
+    batch_norms: int = 0
     derived: Mapping[str, Any] = field(default_factory=dict)
     ms: float = 0.0
 
@@ -114,6 +116,8 @@ def propagate(
     walk.results.update(_bypassed(data, live, walk.results))
     problems += walk.problems()
     problems += design_problems(live, registry.catalogue, walk.results, walk.image_size)
+    if not any(p.severity == "error" for p in problems):
+        problems += advise(Design(live, registry.catalogue, walk.results, walk.image_size))
     results = {node.id: walk.results[node.id] for node in data.nodes}
     taken = (time.perf_counter() - started) * 1e3
     return Propagation(results, problems, walk.evaluate.ran, walk.image_size, taken)
@@ -172,7 +176,7 @@ class _Walk:
         cost = outcome.cost
         self.results[node_id] = NodeResult(
             "ok", outcome.outputs, cost.params, 0 if node.frozen else cost.trainable, cost.deployed, cost.macs,
-            cost.activation_bytes, outcome.derived, round(outcome.ms, 3),
+            cost.activation_bytes, cost.batch_norms, outcome.derived, round(outcome.ms, 3),
         )  # fmt: skip
 
     def _arriving(self, node_id: str) -> dict[str, Info] | None:

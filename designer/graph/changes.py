@@ -91,9 +91,9 @@ class GroupChanged:
 
 @dataclass(frozen=True)
 class SettingsChanged:
-    """Fields of the training or data section; `old` and `new` hold the fields that changed."""
+    """Fields of the training, data or advice section; `old` and `new` hold the fields that changed."""
 
-    section: Literal["training", "data"]
+    section: Literal["training", "data", "advice"]
     old: dict[str, Any]
     new: dict[str, Any]
 

@@ -281,6 +281,10 @@ class Document:
         """Sets fields of the data section. Raises EditError for a value that is not allowed."""
         self._set_section("data", fields)
 
+    def set_advice(self, **fields: Any) -> None:
+        """Sets fields of the advice section, `muted` above all."""
+        self._set_section("advice", fields)
+
     def _set_section(self, section: Any, fields: dict[str, Any]) -> None:
         model = getattr(self.data, section)
         primitives.check_section(model, fields)

@@ -9,6 +9,7 @@
     {"op": "replace", "node": "n3", "component": "resize.upsample"}
 {"op": "set_data", "classes": 4}
     {"op": "set_training", "batch": 8}
+    {"op": "set_advice", "muted": ["channels_of_eight"]}
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def apply_edit(document: Document, edit: Mapping[str, Any]) -> None:
                 document.set_data(**fields)
             case "set_training":
                 document.set_training(**fields)
+            case "set_advice":
+                document.set_advice(**fields)
             case _:
                 raise EditError(f"There is no edit {op!r}.")
     except (KeyError, TypeError) as error:

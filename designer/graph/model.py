@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from designer.graph.training import DataSettings, TrainingSettings
+from designer.graph.training import AdviceSettings, DataSettings, TrainingSettings
 
 VERSION = 1
 """Format version written by this program."""
@@ -71,6 +71,7 @@ class GraphData(Part):
     groups: list[Group] = Field(default_factory=list)
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
     data: DataSettings = Field(default_factory=lambda: DataSettings())
+    advice: AdviceSettings = Field(default_factory=AdviceSettings)
 
     def node(self, node_id: str) -> Node | None:
         return next((n for n in self.nodes if n.id == node_id), None)

@@ -124,6 +124,8 @@ def dump(data: GraphData) -> str:
     raw = data.model_dump()
     lines = []
     for key, value in raw.items():
+        if key == "advice" and value == {"muted": []}:
+            continue
         if key in ("nodes", "wires", "groups") and value:
             items = ",\n".join("    " + _json(_trim(key, item)) for item in value)
             lines.append(f'  "{key}": [\n{items}\n  ]')

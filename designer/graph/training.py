@@ -47,6 +47,12 @@ class TrainingSettings(Section):
     jitter: float = Field(0.5, ge=0, le=1, title="Colour jitter", description="Strength of the colour changes.")
 
 
+class AdviceSettings(Section):
+    """Which advice a document does not want to hear."""
+
+    muted: list[str] = Field(default_factory=list, title="Muted", description="Codes of rules that are not said.")
+
+
 class DataSettings(Section):
     """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco), or a folder of class folders."""
 

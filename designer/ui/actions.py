@@ -73,7 +73,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "fit", "zoom_100", "arrange", "-", "command_palette", "-",
         "show_problems", "show_train", "show_layers", "@panels", "-", "@theme",
     ),
-    "&Model": ("train", "-", "export_pytorch", "export_onnx", "-", "user_components"),
+    "&Model": ("train", "-", "export_pytorch", "export_onnx", "-", "user_components", "@advice"),
     "&Help": ("keys", "about"),
 }  # fmt: skip
 
@@ -132,4 +132,10 @@ def _keys(shortcut: str | QKeySequence.StandardKey) -> list[QKeySequence]:
 
 
 _USUAL = {_Key.Redo: ("Ctrl+Shift+Z", "Ctrl+Y"), _Key.SaveAs: ("Ctrl+Shift+S",), _Key.Quit: ("Ctrl+Q",)}
-_SUBMENUS = {"recent": "Open &recent", "templates": "New from &template", "theme": "&Theme", "panels": "Pa&nels"}
+_SUBMENUS = {
+    "recent": "Open &recent",
+    "templates": "New from &template",
+    "theme": "&Theme",
+    "advice": "Ad&vice",
+    "panels": "Pa&nels",
+}

@@ -129,7 +129,8 @@ class ManyPage(QWidget):
         )
         for node_id in self.ids:
             node = document.node(node_id)
-            kind = node.component.rpartition(".")[2].replace("_", " ")
+            spec = document.spec(node_id)
+            kind = spec.title if spec is not None else node.component
             box.addLayout(fact(node.title, ElidedLabel(kind)))
         box.addStretch(1)
         self.setLayout(box)

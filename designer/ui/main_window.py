@@ -12,6 +12,7 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QWidget
 
 from designer import __version__
+from designer.engine.advice import rules
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.problems import Fix, Problem
@@ -131,6 +132,7 @@ class MainWindow(WindowLayout):
         self.welcome.recent_chosen.connect(lambda path: self.files.open(Path(path)))
         self.template_chosen.connect(self.files.open_template)
         self.commands.submenus["recent"].aboutToShow.connect(self._fill_recent)
+        self.commands.submenus["advice"].aboutToShow.connect(self._fill_advice)
         theme.manager.changed.connect(self.canvas.set_theme)
 
     # -- the document ----------------------------------------------------------------------------------------------
@@ -249,6 +251,20 @@ class MainWindow(WindowLayout):
         self.left.show()
         self.palette_panel.search.setFocus()
         self.palette_panel.search.selectAll()
+
+    def _fill_advice(self) -> None:
+        """Each rule with a tick while the document lets it speak."""
+        menu, document = self.commands.submenus["advice"], self.workspace.document
+        menu.clear()
+        muted = list(document.data.advice.muted) if document is not None else []
+        for rule in rules():
+            entry = menu.addAction(rule.title)
+            entry.setToolTip(rule.reason)
+            entry.setCheckable(True)
+            entry.setChecked(rule.code not in muted)
+            entry.setEnabled(document is not None)
+            changed = [c for c in muted if c != rule.code] if rule.code in muted else [*muted, rule.code]
+            entry.triggered.connect(lambda _on=False, m=changed: self._edit(lambda d: d.set_advice(muted=m)))
 
     def _fill_recent(self) -> None:
         menu = self.commands.submenus["recent"]

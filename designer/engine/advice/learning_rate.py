@@ -1,0 +1,29 @@
+"""Learning rates that an optimiser seldom survives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from designer.engine.advice import Design, Rule
+from designer.graph.problems import Fix, Problem
+
+USUAL = {"adamw": (0.005, 0.001), "sgd": (0.2, 0.01)}
+"""By optimiser: the rate above which training of vision models tends to diverge, and a usual one."""
+NAMES = {"adamw": "AdamW", "sgd": "SGD"}
+
+
+def _find(design: Design) -> Iterator[Problem]:
+    training = design.data.training
+    largest, usual = USUAL[training.optimizer]
+    if training.learning_rate > largest:
+        text = f"The learning rate is {training.learning_rate:g} with {NAMES[training.optimizer]}; {usual:g} is usual."
+        fix = Fix(f"Set the learning rate to {usual:g}", ({"op": "set_training", "learning_rate": usual},))
+        yield Problem("advice", text, fixes=(fix,))
+
+
+RULE = Rule(
+    "learning_rate",
+    "A learning rate that is too high",
+    "AdamW's steps are about as long as the rate, so it needs a tenth of SGD's; above that the loss often diverges.",
+    _find,
+)

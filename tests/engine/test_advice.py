@@ -1,0 +1,97 @@
+"""Advice: each rule speaks when it should, is silent when it should, is mended by its fix and muted by the other."""
+
+import pytest
+
+from designer.engine.advice import rules
+from designer.engine.propagate import propagate
+from designer.graph import Document
+from designer.graph.storage import dump, parse
+from nodes.sdk.discover import library
+
+
+def classifier(width: int = 32, norm: bool = True) -> Document:
+    doc = Document.new("Mine", library().catalogue)
+    image = doc.add("io.image_input", height=64, width=64)
+    block = doc.add("conv.conv_norm_act" if norm else "conv.conv", title="Block", out_channels=width)
+    head = doc.add("head.classification_head", num_classes=3)
+    doc.connect(image, block)
+    doc.connect(block, head)
+    return doc
+
+
+def said(doc: Document, code: str) -> list:
+    return [p for p in propagate(doc.data).problems if p.code == code]
+
+
+def test_a_batch_of_one_matters_only_with_batch_norms():
+    doc = classifier()
+    doc.set_training(batch=1)
+    (problem,) = said(doc, "batch_of_one")
+    assert problem.severity == "advice"
+    assert problem.message.startswith("The batch is one image and the model has 1 batch norms. Their mean")
+    doc.apply(problem.fixes[0].edits, problem.fixes[0].label)
+    assert doc.data.training.batch == 8
+    assert not said(doc, "batch_of_one")
+    plain = classifier(norm=False)
+    plain.set_training(batch=1)
+    assert not said(plain, "batch_of_one")
+
+
+@pytest.mark.parametrize(("width", "better"), [(30, 32), (33, 40), (32, None), (12, None)])
+def test_channels_that_are_no_multiple_of_eight(width, better):
+    doc = classifier(width)
+    found = said(doc, "channels_of_eight")
+    assert [f.fixes[0].label for f in found] == ([f"Set out_channels to {better}"] if better else [])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "usual"), [("adamw", 0.01, "0.001"), ("sgd", 0.01, ""), ("sgd", 0.5, "0.01")]
+)
+def test_a_learning_rate_beyond_the_usual(optimizer, rate, usual):
+    doc = classifier()
+    doc.set_training(optimizer=optimizer, learning_rate=rate)
+    assert [p.fixes[0].label for p in said(doc, "learning_rate")] == (
+        [f"Set the learning rate to {usual}"] if usual else []
+    )
+
+
+@pytest.mark.parametrize(("side", "speaks"), [(0.05, True), (0.3, False)])
+def test_boxes_smaller_than_two_cells(tmp_path, detector, side, speaks):
+    labels = tmp_path / "labels" / "train"
+    labels.mkdir(parents=True)
+    for i in range(5):
+        (labels / f"{i}.txt").write_text(f"0 0.5 0.5 {side} 0.9\n1 0.5 0.5 0.8 0.8\n")
+    (tmp_path / "data.yaml").write_text("names: [a, b, c]\n")
+    detector.set_data(kind="yolo", path=str(tmp_path / "data.yaml"))
+    found = said(detector, "small_boxes")
+    assert bool(found) is speaks
+    if speaks:
+        assert "50% of the objects are smaller than 16 px" in found[0].message
+        doc_height = detector.data.nodes[0].params["height"]
+        detector.apply(found[0].fixes[0].edits, found[0].fixes[0].label)
+        assert detector.data.nodes[0].params["height"] == 2 * doc_height
+
+
+def test_a_muted_rule_is_silent_in_this_document_and_its_file():
+    doc = classifier(30)
+    (problem,) = said(doc, "channels_of_eight")
+    mute = problem.fixes[-1]
+    assert mute.label == "Mute this advice"
+    doc.apply(mute.edits, mute.label)
+    assert not said(doc, "channels_of_eight")
+    assert parse(dump(doc.data)).advice.muted == ["channels_of_eight"]
+    doc.undo()
+    assert said(doc, "channels_of_eight")
+    assert '"advice"' not in dump(doc.data)
+
+
+def test_every_rule_says_why():
+    assert len({r.code for r in rules()}) == len(rules())
+    assert all(r.reason.endswith(".") and r.title for r in rules())
+
+
+def test_advice_waits_until_the_document_runs():
+    doc = classifier(30)
+    doc.set_param(doc.data.nodes[1], "out_channels", 30)
+    doc.disconnect(doc.data.wires[1])
+    assert not [p for p in propagate(doc.data).problems if p.code in {r.code for r in rules()}]
