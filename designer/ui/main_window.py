@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QWidget
 
 from designer import __version__
@@ -16,6 +15,7 @@ from designer.engine.advice import rules
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.problems import Fix, Problem
+from designer.graph.storage import SUFFIX
 from designer.graph.templates import templates
 from designer.ui import theme
 from designer.ui.actions import Actions
@@ -25,7 +25,7 @@ from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
 from designer.ui.message_bar import Choice
-from designer.ui.unpacking import unpack_on
+from designer.ui.unpacking import unpack_selected
 from designer.ui.user_components import UserComponents
 from designer.ui.window_layout import WindowLayout
 from designer.ui.workspace import Workspace
@@ -48,6 +48,7 @@ class MainWindow(WindowLayout):
         self.user_components = UserComponents(self.engine, self.messages, self)
         self.build(Actions(self, self._handlers()))
         self._connect()
+        self.setAcceptDrops(True)
         self._on_opened()
 
     def start(self) -> None:
@@ -72,8 +73,8 @@ class MainWindow(WindowLayout):
             "export_pytorch": lambda: self._open_export("pytorch"),
             "export_onnx": lambda: self._open_export("onnx"),
             "quit": self.close,
-            "undo": lambda: self._edit(lambda document: document.undo()),
-            "redo": lambda: self._edit(lambda document: document.redo()),
+            "undo": lambda: self.edit(lambda document: document.undo()),
+            "redo": lambda: self.edit(lambda document: document.redo()),
             "cut": canvas.cut,
             "copy": canvas.copy,
             "paste": canvas.paste,
@@ -82,7 +83,7 @@ class MainWindow(WindowLayout):
             "select_all": canvas.select_all,
             "bypass": canvas.toggle_bypass,
             "freeze": canvas.toggle_freeze,
-            "unpack": self._unpack,
+            "unpack": lambda: unpack_selected(self),
             "arrange": canvas.arrange,
             "find_component": self._find_component,
             "fit": canvas.fit,
@@ -184,7 +185,7 @@ class MainWindow(WindowLayout):
         self.status.showMessage(f"Saved {path.name}", 4000)
         self.train.set_runs_folder(self.workspace.runs_folder)
 
-    def _edit(self, act: Callable[[Document], object]) -> None:
+    def edit(self, act: Callable[[Document], object]) -> None:
         """Do something to the document; what it refuses is said in the message bar."""
         if self.workspace.document is None:
             return
@@ -195,7 +196,7 @@ class MainWindow(WindowLayout):
 
     def apply_fix(self, fix: Fix) -> None:
         """Apply a quick fix as one undo step."""
-        self._edit(lambda document: document.apply(fix.edits, fix.label))
+        self.edit(lambda document: document.apply(fix.edits, fix.label))
 
     def show_node(self, node_id: str) -> None:
         """Select a node and bring it to the middle of the canvas."""
@@ -206,7 +207,7 @@ class MainWindow(WindowLayout):
         """A component was double-clicked in the palette: it goes to the middle of what is seen."""
         if self.workspace.document is None:
             self.workspace.new()
-        self._edit(lambda _document: self.canvas.add_at_centre(component))
+        self.edit(lambda _document: self.canvas.add_at_centre(component))
 
     def _on_selection(self, ids: list[str]) -> None:
         self.inspector.set_selection(ids)
@@ -227,26 +228,6 @@ class MainWindow(WindowLayout):
     def _open_palette(self) -> None:
         self.palette_popup.open_with(window_commands(self))
 
-    def _unpack(self) -> None:
-        """Ask the engine what is inside the selected composites, and put that in their place."""
-        document = self.workspace.document
-        if document is None:
-            return
-        specs = {i: document.spec(i) for i in self.canvas.selected_ids()}
-        composites = [i for i, spec in specs.items() if spec is not None and spec.composite]
-        if not composites:
-            self.messages.say("Select a composite, such as a backbone: only those are made of parts.", key="unpack")
-        for node_id in composites:
-            question = {"document": document.data.model_dump(), "node": node_id}
-            self.engine.ask("expand", question, partial(self._on_inside, document, node_id), self._on_closed)
-
-    def _on_inside(self, document: Document, node_id: str, inside: Mapping[str, Any]) -> None:
-        if document is self.workspace.document and any(n.id == node_id for n in document.data.nodes):
-            self._edit(lambda open_one: self.canvas.select(unpack_on(self.canvas, open_one, node_id, inside)))
-
-    def _on_closed(self, error: Mapping[str, Any]) -> None:
-        self.messages.say(str(error.get("message", "")), "danger", key="unpack")
-
     def _find_component(self) -> None:
         self.left.show()
         self.palette_panel.search.setFocus()
@@ -264,7 +245,7 @@ class MainWindow(WindowLayout):
             entry.setChecked(rule.code not in muted)
             entry.setEnabled(document is not None)
             changed = [c for c in muted if c != rule.code] if rule.code in muted else [*muted, rule.code]
-            entry.triggered.connect(lambda _on=False, m=changed: self._edit(lambda d: d.set_advice(muted=m)))
+            entry.triggered.connect(lambda _on=False, m=changed: self.edit(lambda d: d.set_advice(muted=m)))
 
     def _fill_recent(self) -> None:
         menu = self.commands.submenus["recent"]
@@ -378,6 +359,18 @@ class MainWindow(WindowLayout):
     def _about(self) -> None:
         self.messages.say(f"Netwright {__version__}. Draw vision models, train them, take them with you. Apache-2.0.")
 
+    # -- files dragged onto the window ------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        path = _dropped(event)
+        if path is not None:
+            event.acceptProposedAction()
+            self.files.open(path)
+
     # -- closing ---------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -391,6 +384,12 @@ class MainWindow(WindowLayout):
         self.workspace.close()
         self.engine.stop()
         event.accept()
+
+
+def _dropped(event: QDropEvent) -> Path | None:
+    """The document among what is dragged."""
+    paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+    return next((p for p in paths if p.suffix == SUFFIX and p.is_file()), None)
 
 
 def _forget(_error: object) -> None:

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from designer.graph.document import Document
 from designer.graph.unpack import unpack
 from designer.ui.canvas import CanvasView
 from designer.ui.canvas.layout import layout
+
+if TYPE_CHECKING:
+    from designer.ui.main_window import MainWindow
+
+
+def unpack_selected(window: MainWindow) -> None:
+    """Asks the engine what is inside the selected composites, and puts that in their place."""
+    document = window.workspace.document
+    if document is None:
+        return
+    specs = {i: document.spec(i) for i in window.canvas.selected_ids()}
+    composites = [i for i, spec in specs.items() if spec is not None and spec.composite]
+    if not composites:
+        window.messages.say("Select a composite, such as a backbone: only those are made of parts.", key="unpack")
+
+    def refused(error: Mapping[str, Any]) -> None:
+        window.messages.say(str(error.get("message", "")), "danger", key="unpack")
+
+    for node_id in composites:
+        question = {"document": document.data.model_dump(), "node": node_id}
+        window.engine.ask("expand", question, partial(_on_inside, window, document, node_id), refused)
+
+
+def _on_inside(window: MainWindow, document: Document, node_id: str, inside: Mapping[str, Any]) -> None:
+    """The answer may come after the document was closed, or the node deleted."""
+    if document is window.workspace.document and any(n.id == node_id for n in document.data.nodes):
+        window.edit(lambda open_one: window.canvas.select(unpack_on(window.canvas, open_one, node_id, inside)))
 
 
 def unpack_on(canvas: CanvasView, document: Document, node_id: str, inside: Mapping[str, Any]) -> list[str]:

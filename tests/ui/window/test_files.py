@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from designer.graph.document import Document
 from designer.graph.storage import autosave_path, dump
+from designer.graph.templates import load_template
 from designer.ui.file_actions import FileActions
 from designer.ui.message_bar import MessageBar
 from designer.ui.workspace import Workspace, recovery_of, untitled_recoveries
@@ -164,3 +166,20 @@ def test_work_in_progress_of_another_window_is_not_offered(desk):
     workspace.new().add("conv.conv")
     workspace.autosave_now()
     assert untitled_recoveries() == []
+
+
+def test_a_document_dropped_on_the_window_opens(quiet_window, tmp_path):
+    path = tmp_path / "mine.netwright"
+    load_template("resnet50").save(path)
+    (tmp_path / "notes.txt").write_text("no document")
+    for name, taken in (("notes.txt", False), ("mine.netwright", True)):
+        mime = QMimeData()
+        mime.setUrls([QUrl.fromLocalFile(str(tmp_path / name))])
+        where, keys, buttons = QPointF(600, 300), Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
+        enter = QDragEnterEvent(where.toPoint(), Qt.DropAction.CopyAction, mime, buttons, keys)
+        enter.ignore()
+        quiet_window.dragEnterEvent(enter)
+        assert enter.isAccepted() is taken
+        quiet_window.dropEvent(QDropEvent(where, Qt.DropAction.CopyAction, mime, buttons, keys))
+        assert (quiet_window.workspace.document is not None) is taken
+    assert quiet_window.workspace.document.data.name == "ResNet-50"
