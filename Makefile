@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo test check format clean
+.PHONY: run demo test check format screenshots clean
 
 run: $(VENV)/installed
 	$(BIN)/netwright
@@ -33,6 +33,9 @@ $(VENV)/installed: pyproject.toml
 	@echo "Installing PyTorch, Qt and the rest (about 6 GB, a few minutes the first time)"
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	touch $@
+
+screenshots: $(VENV)/installed
+	$(BIN)/python docs/make_screenshots.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,93 @@
+"""Takes the pictures of the documentation again: `make screenshots`. Needs no display; takes about a minute.
+
+Each picture is of the real window with its engine, in a home of its own, so that nothing of yours is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HOME = tempfile.mkdtemp(prefix="netwright-pictures-")
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA"):
+    os.environ[name] = HOME
+
+from PySide6.QtCore import QSettings  # noqa: E402 - the home has to be set before
+
+from designer.ui import theme  # noqa: E402
+from designer.ui.app import make_application  # noqa: E402
+from designer.ui.main_window import MainWindow  # noqa: E402
+
+FOLDER = Path(__file__).parent / "images"
+SIZES = ((1280, 800), (1920, 1080))
+
+
+def wait(app: object, until: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        app.processEvents()  # type: ignore[attr-defined]
+        time.sleep(0.01)
+        if time.monotonic() > end:
+            sys.exit("The window did not get there in time.")
+    for _ in range(30):  # whatever waits for a turn of the event loop, and for its paint
+        app.processEvents()  # type: ignore[attr-defined]
+        time.sleep(0.01)
+
+
+def take(window: MainWindow, name: str) -> None:
+    path = FOLDER / f"{name}-{window.width()}x{window.height()}.png"
+    window.grab().save(str(path))
+    print(path.relative_to(FOLDER.parent.parent))
+
+
+def open_template(app: object, window: MainWindow, name: str) -> None:
+    window.workspace.close()
+    window.files.open_template(name)
+    wait(app, lambda: window.status.params.text() != "")
+
+
+def main() -> None:
+    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, HOME)
+    app = make_application()
+    FOLDER.mkdir(exist_ok=True)
+    for size in SIZES:
+        theme.manager.set_theme("dark", remember=False)
+        window = MainWindow()
+        window.resize(*size)
+        window.show()
+        window.start()
+        wait(app, lambda w=window: w.engine.state == "ready" and bool(w.engine.catalogue))
+        take(window, "welcome")
+        open_template(app, window, "quick-start")
+        window.show_node("n2")
+        window.canvas.fit()
+        wait(app, lambda: True)
+        take(window, "quick-start")
+        open_template(app, window, "yolov8n-blocks")
+        take(window, "yolov8n-fit")
+        window.canvas.zoom_100()
+        window.canvas.centre_on(window.workspace.document.order()[5])
+        wait(app, lambda: True)
+        take(window, "yolov8n-near")
+        window.commands["show_layers"].trigger()
+        theme.manager.set_theme("light", remember=False)
+        wait(app, lambda: True)
+        take(window, "layers-light")
+        broken = window.workspace.document
+        broken.set_param(broken.order()[4], "out_channels", 65537)
+        broken.disconnect(broken.data.wires[-2])
+        window.commands["show_problems"].trigger()
+        wait(app, lambda w=window: bool(w.problems.rows))
+        take(window, "problems-light")
+        window.workspace.close()
+        window.close()
+
+
+if __name__ == "__main__":
+    main()
