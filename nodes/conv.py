@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,6 +21,16 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": lambda: nn.GELU(),
     "none": lambda: nn.Identity(),
 }
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def torch_norms(module: M) -> M:
+    """Gives the batch norms of parts made for the YOLO family torch's own eps 1e-5 and momentum 0.1."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eps, part.momentum = 1e-5, 0.1
+    return module
 
 
 @component("conv", aliases=("Conv", "CBS", "Conv-BN-SiLU", "CBL"))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nodes.conv import ACTIVATIONS
+from nodes.conv import ACTIVATIONS, torch_norms
 from nodes.reparam import convolution, folded
 from nodes.sdk.declare import Choices, Dim, Range, component
 
@@ -129,9 +129,7 @@ class RepVGGBlock(RepConv):
     ) -> None:
         stays = in_channels == out_channels and stride == 1
         super().__init__(in_channels, out_channels, stride, groups, identity=stays, activation="relu")
-        for part in self.modules():
-            if isinstance(part, nn.BatchNorm2d):
-                part.eps, part.momentum = 1e-5, 0.1
+        torch_norms(self)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
         return super().forward(x)
