@@ -155,7 +155,7 @@ class MainWindow(WindowLayout):
         self._on_edited()
         self._show_layers()
         if document is not None:
-            QTimer.singleShot(0, self.canvas, self.canvas.fit)
+            QTimer.singleShot(0, self.canvas, self.canvas.show_start)
 
     def _on_edited(self) -> None:
         """The document has changed: everything that shows it looks again."""

@@ -20,7 +20,7 @@ from designer.ui import theme
 from designer.ui.canvas import CanvasView
 from designer.ui.canvas.graph import UnknownNodeGraphQt, check_names
 from designer.ui.canvas.layout import layout
-from designer.ui.canvas.wires import LABEL_HEIGHT
+from designer.ui.canvas.look import LABEL_HEIGHT
 from tests.ui.canvas_support import CATALOGUE, click, drag, drop, is_mirror, point
 
 MAP = {"kind": "map", "shape": [1, 64, 80, 80], "dtype": "float32"}
@@ -363,6 +363,7 @@ def test_templates_show_every_shape_and_nothing_overlaps(qtbot, engine, name):
     view = show(qtbot, document, catalogue)
     view.show_propagation(result)
     view.arrange()
+    view.zoom_100()
     cards = [item.scene_card() for item in view.nodes.values()]
     for i, card in enumerate(cards):
         assert not any(card.intersects(other) for other in cards[i + 1 :])
@@ -396,15 +397,15 @@ def test_texts_fit_their_cards(qtbot, shades):
     view.set_theme(shades)
     view.show_propagation({"nodes": {"n1": {"status": "ok", "params": 3157200}}, "problems": []})
     document.set_frozen("n1", True)
-    for scale in (1.0, 0.4):
+    look = view.mirror.look
+    for scale in (0.4, 0.5, 0.6, 0.75, 1.0):
         view.viewer.look_at(QPointF(0, 0), scale)
         view.grab()
-    look = view.mirror.look
-    for item in view.nodes.values():
-        lines = item.lines
-        assert look.title_metrics.horizontalAdvance(lines.title) <= item.width - 20
-        assert look.small_metrics.horizontalAdvance(lines.subtitle) <= item.width - 32
-        assert QFontMetricsF(lines.block_font).horizontalAdvance(lines.block) <= item.width - 16
+        for item in view.nodes.values():
+            lines = item.lines
+            assert lines.band is look.band(scale)
+            assert QFontMetricsF(lines.title_font).horizontalAdvance(lines.title) <= item.width - 20
+            assert lines.band.small_metrics.horizontalAdvance(lines.subtitle) <= item.width - 20
     assert view.nodes["n1"].lines.title.endswith("…")
     assert view.nodes["n3"].lines.title == "Conv 3"
     assert "out 64" in view.nodes["n3"].lines.subtitle

@@ -24,6 +24,7 @@ from designer.ui.canvas.look import Look
 from nodes.sdk.spec import ComponentSpec, PortKind
 
 WIDTH, HEADER, ROW, FOOT = 188.0, 46.0, 20.0, 6.0
+"""Of a card: its width, the height of its head, of a row of ports, and what is left free under the last row."""
 PORT = 4.5
 """Radius of a port; it can be grabbed from further away (`CanvasViewer.GRAB`)."""
 MARGIN = 8.0
@@ -155,6 +156,8 @@ class NodeItem(AbstractNodeItem):
 
     broken: bool = False
     under_pointer: bool = False
+    head = HEADER
+    """Height of the part of the card that the title has to itself."""
 
     def __init__(self, node: Node, spec: ComponentSpec | None, host: Host) -> None:
         # NodeGraphQt's constructor is passed over: every setter that it calls comes back through `itemChange`.
@@ -305,7 +308,9 @@ class NodeItem(AbstractNodeItem):
 
     @guarded
     def paint(self, painter: QPainter, scale: float) -> None:
-        if scale < paint.BLOCK:
-            paint.draw_block(painter, self, self.host.look)
+        look = self.host.look
+        band = look.band(scale)
+        if band.is_near:
+            paint.draw_node(painter, self, look)
         else:
-            paint.draw_node(painter, self, self.host.look, scale)
+            paint.draw_block(painter, self, look, band)

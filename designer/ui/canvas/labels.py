@@ -1,4 +1,4 @@
-"""Finds room on each wire for its shape: clear of the cards and of other labels, near the middle. No Qt widgets."""
+"""Finds room for each wire's shape: on the wire near its middle, else under or over it, clear of all else. No widgets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import QPointF, QRectF
 
-from designer.ui.canvas.items import PORT, NodeItem
+from designer.ui.canvas.items import HEADER, PORT, NodeItem
+from designer.ui.canvas.look import Band
 from designer.ui.canvas.wires import WireItem
 
 _CELL = 256.0
@@ -34,14 +35,16 @@ def _cells(rect: QRectF) -> list[tuple[int, int]]:
     return [(x, y) for x in columns for y in rows]
 
 
-def place_labels(nodes: Iterable[NodeItem], wires: Iterable[WireItem]) -> None:
-    """Gives every wire with a label a place for it, or none."""
+def place_labels(nodes: Iterable[NodeItem], wires: Iterable[WireItem], band: Band) -> None:
+    """Gives every wire with a label a place for it, in the size of a range of scales, or none."""
     taken = _Taken()
     for node in nodes:
         taken.add(node.scene_card().adjusted(-PORT - 2, -2, PORT + 2, 2))
     for wire in wires:
-        at = _place(wire, taken) if wire.label else None
-        if at != wire.label_at:
+        changed = wire.band is not band
+        wire.band = band
+        at = _place(wire, taken) if wire.label and band.shape_height else None
+        if changed or at != wire.label_at:
             wire.place_label(at)
 
 
@@ -50,8 +53,9 @@ def _place(wire: WireItem, taken: _Taken) -> QPointF | None:
     path = wire.path()
     corners = [path.elementAt(i) for i in range(4)]
     xs, ys = [c.x for c in corners], [c.y for c in corners]
-    for t in _TRIED:
-        x, y = _cubic(xs, t), _cubic(ys, t)
+    aside = HEADER / 2 + height / 2 + 3  # a shape that is wider than the gap between two cards stands under the gap
+    for t, beside in [*((t, 0.0) for t in _TRIED), (0.5, aside), (0.5, -aside)]:
+        x, y = _cubic(xs, t), _cubic(ys, t) + beside
         box = QRectF(x - width / 2, y - height / 2, width, height)
         if taken.is_free(box):
             taken.add(box)

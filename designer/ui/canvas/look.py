@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QApplication
@@ -19,10 +21,58 @@ _KINDS = {
     "detections": ("#0f766e", "#2dd4bf"),
     "masks": ("#4d7c0f", "#a3e635"),
 }
-BLOCK_FONTS = (27, 23, 19, 16, 13)
+BLOCK_FONTS = (27, 24, 20, 17, 15, 13)
 """Pixel sizes of a title that has the card to itself; the largest that fits is taken."""
+LABEL_HEIGHT = 15.0
+"""Of a shape on a wire, from near."""
 TINT = 0.24
 """Share of the category's colour in a card that is drawn as a plain block."""
+
+_BANDS = (
+    (0.85, 13, 11, 11),
+    (0.70, 17, 13, 13),
+    (0.58, 20, 16, 16),
+    (0.48, 24, 18, 19),
+    (0.40, 27, 18, 20),
+    (0.33, 27, 0, 26),
+    (0.27, 27, 0, 31),
+    (0.00, 27, 0, 0),
+)
+"""Lowest scale; sizes of titles, of small texts and of shapes on wires that can still be read there, 0 for none."""
+_NARROW = 80
+"""Percent of its width that a shape takes from afar: between two columns there is room for nine digits."""
+
+
+class Band(NamedTuple):
+    """A range of scales and the fonts, in scene units, that keep texts readable in it.
+
+    Attributes:
+        low: the scale that it begins at.
+        title: size of titles that have room; `Look.blocks` has the fonts.
+        small: for subtitles and port names.
+        shape: for shapes on wires.
+        shape_height: height of a shape's box; 0 where shapes cannot be read.
+        is_near: whether cards and shapes are drawn in full.
+    """
+
+    low: float
+    title: int
+    small: QFont
+    small_metrics: QFontMetricsF
+    shape: QFont
+    shape_metrics: QFontMetricsF
+    shape_height: float
+    is_near: bool
+
+    @property
+    def has_ports(self) -> bool:
+        """Whether port names can be read."""
+        return self.low >= _BANDS[3][0]
+
+    @property
+    def has_subtitles(self) -> bool:
+        """Whether a card has room for two lines."""
+        return self.low >= _BANDS[2][0]
 
 
 class Look:
@@ -50,6 +100,11 @@ class Look:
         self.sign = _font(10, QFont.Weight.Bold)
         self.title_metrics, self.small_metrics = QFontMetricsF(self.title), QFontMetricsF(self.small)
         self.blocks = [(font, QFontMetricsF(font)) for font in (_font(s, QFont.Weight.DemiBold) for s in BLOCK_FONTS)]
+        self.bands = [_band(*row) for row in _BANDS]
+
+    def band(self, scale: float) -> Band:
+        """The fonts for a scale, in pixels a scene unit."""
+        return next(band for band in self.bands if scale >= band.low - 1e-6)
 
     def kind(self, kind: str) -> QColor:
         """The colour of a port kind."""
@@ -101,3 +156,13 @@ def _font(pixels: int, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
     # Letters keep their width at every zoom, so that text which fits at one fits at all.
     font.setHintingPreference(QFont.HintingPreference.PreferVerticalHinting)
     return font
+
+
+def _band(low: float, title: int, small: int, shape: int) -> Band:
+    near = low == _BANDS[0][0]
+    small_font, shape_font = _font(small or 1), _font(shape or 1)
+    if not near:
+        shape_font.setStretch(_NARROW)
+    # From afar a box is as high as digits need: the wires of a pyramid's levels lie 20 units apart.
+    height = LABEL_HEIGHT if near else round(shape * 0.98)
+    return Band(low, title, small_font, QFontMetricsF(small_font), shape_font, QFontMetricsF(shape_font), height, near)

@@ -15,6 +15,7 @@ from designer.ui import wording
 from designer.ui.canvas import cards
 from designer.ui.canvas.items import NodeItem
 from designer.ui.canvas.labels import place_labels
+from designer.ui.canvas.lod import MANY
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.viewer import CanvasViewer
 from designer.ui.canvas.wires import WireItem
@@ -47,6 +48,7 @@ class Mirror:
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self.place_labels)
+        viewer.band_changed.connect(self._on_band)
 
     # -- a whole document ----------------------------------------------------------------------------------------------
 
@@ -88,6 +90,7 @@ class Mirror:
         self.viewer.set_look(look)
         for item in self.nodes.values():
             item.lines = None
+        self.place_labels()
         self.viewer.far.touch_all(self.items())
         self.viewer.scene().update()
 
@@ -223,13 +226,20 @@ class Mirror:
         if not self._settle.isActive():
             self._settle.start()
 
+    def _on_band(self) -> None:
+        """Shapes have another size in the scene: at once, unless there are so many that the zoom would stutter."""
+        if len(self.wires) > MANY:
+            self._settle.start()
+        else:
+            self.place_labels()
+
     def place_labels(self) -> None:
         """Finds places for the shapes; put off while something is dragged."""
         if self.viewer.is_dragging:
             self._settle.start()
             return
         self._settle.stop()
-        place_labels(self.nodes.values(), self.wires.values())
+        place_labels(self.nodes.values(), self.wires.values(), self.viewer.band)
 
 
 def _is_fixed(spec: ComponentSpec | None, key: tuple[bool, str]) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 
 from designer.ui.canvas import cards
-from designer.ui.canvas.look import TINT, Look
+from designer.ui.canvas.look import TINT, Band, Look
 
 if TYPE_CHECKING:
     from designer.ui.canvas.items import CanvasPort, NodeItem
 
-BLOCK = 0.55
-"""Scale below which a card is a block with a large title: its small text could not be read."""
+TINTED = 0.55
+"""Scale below which a card is filled with its category's colour: its stripe would be too thin to tell."""
+_LINES = 1.12
+"""Distance of two baselines, in heights of the upper line's font, where a card has two lines from afar."""
 RADIUS = 8.0
 _LEFT, _RIGHT = 20.0, 12.0
 _TITLE_Y, _SUBTITLE_Y = 20.0, 36.0
@@ -26,17 +28,24 @@ _Align = Qt.AlignmentFlag
 
 
 class Lines(NamedTuple):
-    """The texts of a card as they fit, and where the line of the title ends."""
+    """The texts of a card as they fit at a range of scales, and where the line of the title ends."""
 
+    band: Band
     title: str
+    title_font: QFont
     subtitle: str
     end: float
-    block: str
-    block_font: QFont
 
 
-def lines_of(item: NodeItem, look: Look) -> Lines:
-    """Elides the texts to the card."""
+def lines_of(item: NodeItem, look: Look, band: Band) -> Lines:
+    """The texts of a card, elided to it; made when they are first drawn after a change."""
+    if item.lines is not None and item.lines.band is band:
+        return item.lines
+    item.lines = _near_lines(item, look, band) if band.is_near else _far_lines(item, look, band)
+    return item.lines
+
+
+def _near_lines(item: NodeItem, look: Look, band: Band) -> Lines:
     end = item.width - _RIGHT
     if item.severity:
         end -= _SIGN + 4
@@ -44,46 +53,71 @@ def lines_of(item: NodeItem, look: Look) -> Lines:
         end -= look.small_metrics.horizontalAdvance(item.size_text) + 8
     title_end = end - (_SIGN + 4 if item.node.frozen else 0)
     title = look.title_metrics.elidedText(item.name, Qt.TextElideMode.ElideRight, title_end - _LEFT)
-    room = item.width - _LEFT - _RIGHT
-    parts = cards.subtitle(item.node, item.spec)
-    second = parts[0] if parts else ""
-    for part in parts[1:]:
-        if look.small_metrics.horizontalAdvance(second + _GAP + part) > room:
-            break
-        second += _GAP + part
-    second = look.small_metrics.elidedText(second, Qt.TextElideMode.ElideRight, room)
+    subtitle = _subtitle(item, look.small_metrics, item.width - _LEFT - _RIGHT)
+    return Lines(band, title, look.title, subtitle, end)
+
+
+def _far_lines(item: NodeItem, look: Look, band: Band) -> Lines:
+    """The title as large as it fits, and no larger than can be read well."""
     wide = item.width - 20
-    font, metrics = next(((f, m) for f, m in look.blocks if m.horizontalAdvance(item.name) <= wide), look.blocks[-1])
-    return Lines(title, second, end, metrics.elidedText(item.name, Qt.TextElideMode.ElideRight, wide), font)
+    fonts = [(f, m) for f, m in look.blocks if f.pixelSize() <= band.title]
+    font, metrics = next(((f, m) for f, m in fonts if m.horizontalAdvance(item.name) <= wide), fonts[-1])
+    subtitle = _subtitle(item, band.small_metrics, wide) if band.has_subtitles else ""
+    return Lines(band, metrics.elidedText(item.name, Qt.TextElideMode.ElideRight, wide), font, subtitle, wide)
 
 
-def draw_block(painter: QPainter, item: NodeItem, look: Look) -> None:
-    """A card from afar: its category's colour all over and the title as large as it fits."""
-    if item.lines is None:
-        item.lines = lines_of(item, look)
-    colour = look.severity(item.severity) or item.stripe()
-    selected = item.isSelected()
+def _subtitle(item: NodeItem, metrics: QFontMetricsF, room: float) -> str:
+    """As many of the card's key values as there is room for."""
+    parts = cards.subtitle(item.node, item.spec)
+    text = parts[0] if parts else ""
+    for part in parts[1:]:
+        if metrics.horizontalAdvance(text + _GAP + part) > room:
+            break
+        text += _GAP + part
+    return metrics.elidedText(text, Qt.TextElideMode.ElideRight, room)
+
+
+def draw_block(painter: QPainter, item: NodeItem, look: Look, band: Band) -> None:
+    """A card from afar: its title as large as it fits, in its category's colour, with what else can be read."""
+    lines = lines_of(item, look, band)
     if item.node.disabled:
         painter.setOpacity(0.45)
-    painter.setPen(look.pen(look.accent, 5) if selected else look.pen(look.blend(colour, look.card, 0.6), 2))
-    painter.setBrush(look.blend(colour, look.card, TINT))
+    colour = look.severity(item.severity) or item.stripe()
+    tint = TINT if band.low < TINTED else TINT / 2
+    painter.setPen(look.pen(look.accent, 5) if item.isSelected() else look.pen(look.blend(colour, look.card, 0.6), 2))
+    painter.setBrush(look.blend(colour, look.card, tint))
     painter.drawRoundedRect(item.card, RADIUS, RADIUS)
+    named = band.has_ports and not item.compact
+    head = QRectF(0, 0, item.width, item.head) if named else item.card
     painter.setPen(look.text)
-    painter.setFont(item.lines.block_font)
-    painter.drawText(item.card, _Align.AlignCenter, item.lines.block)
+    painter.setFont(lines.title_font)
+    if lines.subtitle:
+        gap = lines.title_font.pixelSize() * _LINES / 2
+        painter.drawText(head.translated(0, -gap / 2 - 1), _Align.AlignCenter, lines.title)
+        painter.setFont(band.small)
+        painter.setPen(look.muted)
+        painter.drawText(head.translated(0, gap), _Align.AlignCenter, lines.subtitle)
+    else:
+        painter.drawText(head, _Align.AlignCenter, lines.title)
+    if not item.host.viewer.is_rough:
+        opacity, size = painter.opacity(), max(1.0, 0.6 / max(band.low, 0.2))
+        for port in item.ports.values():
+            _draw_port(painter, item, port, look, opacity, size)
+            if named and port.label:
+                _name_port(painter, item, port, look, band.small)
 
 
-def draw_node(painter: QPainter, item: NodeItem, look: Look, scale: float) -> None:
+def draw_node(painter: QPainter, item: NodeItem, look: Look) -> None:
     """A card with everything on it."""
-    if item.lines is None:
-        item.lines = lines_of(item, look)
     if item.node.disabled:
         painter.setOpacity(0.5)
     _draw_card(painter, item, look)
-    _draw_texts(painter, item, item.lines, look)
+    _draw_texts(painter, item, lines_of(item, look, look.bands[0]), look)
     opacity = painter.opacity()
     for port in item.ports.values():
         _draw_port(painter, item, port, look, opacity)
+        if port.label:
+            _name_port(painter, item, port, look, look.small)
 
 
 def _draw_card(painter: QPainter, item: NodeItem, look: Look) -> None:
@@ -151,27 +185,31 @@ def draw_snowflake(painter: QPainter, at: QPointF, colour: QColor) -> None:
     painter.restore()
 
 
-def _draw_port(painter: QPainter, item: NodeItem, port: CanvasPort, look: Look, opacity: float) -> None:
+def _draw_port(
+    painter: QPainter, item: NodeItem, port: CanvasPort, look: Look, opacity: float, size: float = 1.0
+) -> None:
+    """A disc, hollow without a wire. While a wire is dragged, ports that it fits are lit and the others fade."""
     colour, at = look.kind(port.kind), port.pos()
     painter.setOpacity(opacity * 0.25 if port.lit is False else opacity)
     if port.lit:
-        painter.setPen(look.pen(look.halo, 5))
+        painter.setPen(look.pen(look.halo, 5 * size))
         painter.setBrush(look.accent)
-        painter.drawEllipse(at, 6, 6)
+        painter.drawEllipse(at, 6 * size, 6 * size)
     elif port._pipes:
         painter.setPen(look.pen(look.canvas, 2))
         painter.setBrush(colour)
-        painter.drawEllipse(at, 5.2, 5.2)
+        painter.drawEllipse(at, 5.2 * size, 5.2 * size)
     else:
-        painter.setPen(look.pen(colour, 1.5))
+        painter.setPen(look.pen(colour, 1.5 * size))
         painter.setBrush(look.canvas)
-        painter.drawEllipse(at, 3.9, 3.9)
-    if port.label:
-        painter.setFont(look.small)
-        painter.setPen(look.muted if port._pipes else look.faint)
-        if port.is_input:
-            painter.drawText(QPointF(13, at.y() + 4), port.label)
-        else:
-            box = QRectF(item.width / 2, at.y() - 10, item.width / 2 - 13, 20)
-            painter.drawText(box, _Align.AlignRight | _Align.AlignVCenter, port.label)
+        painter.drawEllipse(at, 3.9 * size, 3.9 * size)
     painter.setOpacity(opacity)
+
+
+def _name_port(painter: QPainter, item: NodeItem, port: CanvasPort, look: Look, font: QFont) -> None:
+    painter.setFont(font)
+    painter.setPen(look.faint if port.lit is False or not port._pipes else look.muted)
+    side = _Align.AlignLeft if port.is_input else _Align.AlignRight
+    left = 13 if port.is_input else item.width / 2
+    box = QRectF(left, port.pos().y() - 10, item.width / 2 - 13, 20)
+    painter.drawText(box, side | _Align.AlignVCenter | Qt.TextFlag.TextDontClip, port.label)

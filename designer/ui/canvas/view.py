@@ -25,6 +25,8 @@ from nodes.sdk.spec import Catalogue
 
 SHIFT = 32.0
 """How far a pasted copy lies from its original."""
+READABLE, OPENED = 0.4, 0.5
+"""A document that would be smaller than the first when it is shown whole opens at its beginning, at the second."""
 NUDGE = 8.0
 """How far an arrow key moves nodes; ten times that with Shift."""
 _Keys = QKeySequence.StandardKey
@@ -104,7 +106,7 @@ class CanvasView(QWidget):
         self.mirror.show(document)
         self.selection_changed.emit([])
         self._fit_when_shown = not self.isVisible()
-        self.fit()
+        self.show_start()
 
     def set_catalogue(self, catalogue: Catalogue | None) -> None:
         """Takes over the components; ports may appear on nodes that were drawn without."""
@@ -124,7 +126,7 @@ class CanvasView(QWidget):
         super().showEvent(event)
         if self._fit_when_shown:
             self._fit_when_shown = False
-            self.fit()
+            self.show_start()
 
     # -- selection and view --------------------------------------------------------------------------------------------
 
@@ -155,13 +157,28 @@ class CanvasView(QWidget):
 
     def fit(self) -> None:
         """Shows the whole document."""
-        cards = [item.scene_card() for item in self.nodes.values()]
-        if not cards:
+        if self.nodes:
+            self.viewer.show_rect(self._area())
+        else:
             self.viewer.look_at(QPointF(0, 0), 1.0)
+
+    def show_start(self) -> None:
+        """Shows the whole document where it can then be read, else its beginning, large enough for the shapes."""
+        self.fit()
+        if self.viewer.zoom >= READABLE or not self.nodes:
             return
+        area = self._area()
+        first = min((item.scene_card() for item in self.nodes.values()), key=lambda card: card.left())
+        wide, high = self.viewer.viewport().width() / OPENED, self.viewer.viewport().height() / OPENED
+        down = area.center().y() if area.height() < high else first.center().y()
+        self.viewer.look_at(QPointF(area.left() + wide / 2 - 24 / OPENED, down), OPENED)
+
+    def _area(self) -> QRectF:
+        """What the nodes take up."""
+        cards = [item.scene_card() for item in self.nodes.values()]
         left, top = min(c.left() for c in cards), min(c.top() for c in cards)
         right, bottom = max(c.right() for c in cards), max(c.bottom() for c in cards)
-        self.viewer.show_rect(QRectF(left, top, right - left, bottom - top))
+        return QRectF(left, top, right - left, bottom - top)
 
     def zoom_100(self) -> None:
         self.viewer.look_at(self.viewer.middle, 1.0)

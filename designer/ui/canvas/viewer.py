@@ -16,8 +16,8 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QToolTip
 from designer.ui.canvas import lod
 from designer.ui.canvas.dragging import Wiring
 from designer.ui.canvas.items import CanvasPort, NodeItem, guarded_draw
-from designer.ui.canvas.look import Look
-from designer.ui.canvas.wires import LABELS, WireItem
+from designer.ui.canvas.look import Band, Look
+from designer.ui.canvas.wires import WireItem
 from designer.ui.palette import MIME
 
 SMALLEST, LARGEST = 0.08, 2.5
@@ -42,6 +42,7 @@ class CanvasViewer(NodeViewer):
     wire_on_canvas(port, QPointF): it was dropped on empty canvas.
     canvas_double_clicked(QPointF): empty canvas was double-clicked, or Tab was pressed over it.
     zoom_changed(float): pixels that a scene unit takes.
+    band_changed(): texts are drawn in other sizes from now on.
     """
 
     wiring_started = Signal(CanvasPort)
@@ -51,12 +52,15 @@ class CanvasViewer(NodeViewer):
     wire_on_canvas = Signal(CanvasPort, QPointF)
     canvas_double_clicked = Signal(QPointF)
     zoom_changed = Signal(float)
+    band_changed = Signal()
 
     GRAB = 11
     """Pixels around a port from which it can be grabbed."""
 
     def __init__(self, look: Look) -> None:
         self.look = look
+        self.band: Band = look.bands[0]
+        """Sizes of the texts at the present zoom."""
         self.far = lod.FarLayer()
         self._is_far, self._count = False, 0
         self.is_rough = False
@@ -128,8 +132,14 @@ class CanvasViewer(NodeViewer):
                     item.setFlag(_NoContents, far)
             self.viewport().update()
 
+    def _choose_band(self) -> None:
+        band = self.look.band(self.zoom)
+        if band is not self.band:
+            self.band = band
+            self.band_changed.emit()
+
     def set_look(self, look: Look) -> None:
-        self.look = look
+        self.look, self.band = look, look.band(self.zoom)
         self.scene().setBackgroundBrush(look.canvas)
         self.viewport().update()
 
@@ -155,6 +165,7 @@ class CanvasViewer(NodeViewer):
         if not math.isclose(scale, self.zoom, rel_tol=1e-9):
             self.setTransform(QTransform.fromScale(scale, scale))
             self._choose_layer()
+            self._choose_band()
             self.zoom_changed.emit(scale)
         self.horizontalScrollBar().setValue(round(area.left() * scale))
         self.verticalScrollBar().setValue(round(area.top() * scale))
@@ -168,7 +179,7 @@ class CanvasViewer(NodeViewer):
 
     def show_rect(self, rect: QRectF, largest: float = 1.0) -> None:
         """Shows a rectangle whole, never enlarged beyond `largest`."""
-        view, margin = self.viewport(), 28
+        view, margin = self.viewport(), 16
         across = (view.width() - 2 * margin) / max(rect.width(), 1)
         down = (view.height() - 2 * margin) / max(rect.height(), 1)
         self.look_at(rect.center(), min(across, down, largest))
@@ -403,7 +414,7 @@ class CanvasViewer(NodeViewer):
         """The far layer in place of the items; from near, the shapes on the wires, over every wire that crosses."""
         if self._is_far:
             self.far.draw(painter, self.look)
-        elif self.zoom >= LABELS and not self.is_rough:
+        elif not self.is_rough:
             for wire in self.labelled:
                 wire.draw_label(painter, self.look)
 

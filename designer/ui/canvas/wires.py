@@ -13,11 +13,10 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
 from designer.graph.model import Wire
 from designer.ui.canvas import cards
 from designer.ui.canvas.items import WIRE_Z, CanvasPort, Host, guarded
-from designer.ui.canvas.look import Look
+from designer.ui.canvas.look import Band, Look
 
-LABELS = 0.5
-"""Scale from which shapes stand on wires."""
-LABEL_HEIGHT = 15.0
+_PAD = 8.0
+"""Room at both ends of a shape, together."""
 _GRIP = 10.0
 """Width of the strip around a wire that answers the pointer."""
 
@@ -29,6 +28,7 @@ class WireItem(PipeItem):
 
     Attributes:
         label: the tensor's shape, without the batch.
+        band: the range of scales that the label was placed for.
         label_at: the middle of the label in the scene; None when there is no room for it.
         reason: why what arrives does not fit; the wire is then red and dashed.
     """
@@ -45,6 +45,7 @@ class WireItem(PipeItem):
         source.add_pipe(self)
         target.add_pipe(self)
         self.label = self.reason = ""
+        self.band: Band = host.look.bands[0]
         self.info: Mapping[str, Any] | None = None
         self.label_at: QPointF | None = None
         self.under_pointer = False
@@ -65,8 +66,13 @@ class WireItem(PipeItem):
         """NodeGraphQt's name for `follow`."""
         self.follow()
 
+    def label_text(self) -> str:
+        """The label as it is drawn: from afar without spaces."""
+        return self.label if self.band.is_near else self.label.replace(" × ", "×")
+
     def label_size(self) -> tuple[float, float]:
-        return self.host.look.small_metrics.horizontalAdvance(self.label) + 12, LABEL_HEIGHT
+        """Width and height of the label's box, in scene units."""
+        return self.band.shape_metrics.horizontalAdvance(self.label_text()) + _PAD, self.band.shape_height
 
     def place_label(self, at: QPointF | None) -> None:
         """Puts the label around a scene point, or takes it away."""
@@ -151,9 +157,9 @@ class WireItem(PipeItem):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(look.canvas)
         painter.drawRoundedRect(box, height / 2, height / 2)
-        painter.setFont(look.small)
+        painter.setFont(self.band.shape)
         painter.setPen(look.danger if self.reason else look.muted)
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.label)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextDontClip, self.label_text())
 
 
 def curve(start: QPointF, end: QPointF) -> QPainterPath:
