@@ -14,6 +14,7 @@ from nodes.sdk.declare import Choices, Dim, Range, component
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": lambda: nn.SiLU(inplace=True),
+    "relu6": lambda: nn.ReLU6(inplace=True),
     "relu": lambda: nn.ReLU(inplace=True),
     "leaky_relu": lambda: nn.LeakyReLU(0.1, inplace=True),
     "hardswish": lambda: nn.Hardswish(inplace=True),
@@ -37,7 +38,7 @@ def torch_norms(module: M) -> M:
 class ConvNormAct(nn.Module):
     """Convolution without bias, batch norm, activation.
 
-    Padding keeps the size at stride 1. Batch norm uses eps 1e-3 and momentum 0.03 as the YOLO family does.
+    Padding keeps the size at stride 1. Batch norm uses momentum 0.03 as the YOLO family does.
 
     Args:
         out_channels: channels it gives.
@@ -45,6 +46,7 @@ class ConvNormAct(nn.Module):
         stride: 2 halves the size.
         groups: 1 is dense; equal to the input channels it is depthwise.
         activation: function after the norm.
+        eps: added to the variance in the norm; 1e-3 in the YOLO family, 1e-5 in most others.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
     """
@@ -57,6 +59,7 @@ class ConvNormAct(nn.Module):
         stride: Annotated[int, Range(1, 8)] = 1,
         groups: Annotated[int, Range(1, 65536)] = 1,
         activation: Annotated[str, Choices(*ACTIVATIONS)] = "silu",
+        eps: Annotated[float, Range(1e-8, 0.1)] = 1e-3,
     ) -> None:
         super().__init__()
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
@@ -67,7 +70,7 @@ class ConvNormAct(nn.Module):
                 )
         padding = kernel_size // 2
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.03)
+        self.bn = nn.BatchNorm2d(out_channels, eps=eps, momentum=0.03)
         self.act = ACTIVATIONS[activation]()
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:

@@ -1,0 +1,101 @@
+"""Parameters to the unit and MACs of mobile backbones, EfficientNet and ConvNeXt against the measured rows."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from designer.engine.analysis import run
+from nodes.mobile import GhostModule
+from nodes.sdk.build import TensorInfo
+from nodes.sdk.discover import library
+from tests.nodes.test_reference import ROWS
+
+HEADS = {
+    # What follows the last level in the original: channels of a 1x1 with norm, of a hidden layer with bias, classes.
+    "mobilenet_v1": (None, None), "mobilenet_v2": (1280, None), "mobilenet_v3": (None, 1280),
+    "efficientnet": (1280, None), "ghostnet": (960, 1280), "shufflenet_v2": (1024, None), "convnext": (None, None),
+}  # fmt: skip
+CASES = [
+    ("mobilenet_v1", {}, "timm", "mobilenetv1_100"),
+    ("mobilenet_v2", {}, "torchvision", "mobilenet_v2"),
+    ("mobilenet_v2", {}, "timm", "mobilenetv2_100"),
+    ("mobilenet_v2", {"width": 0.5}, "timm", "mobilenetv2_050"),
+    ("mobilenet_v3", {"size": "small"}, "torchvision", "mobilenet_v3_small"),
+    ("mobilenet_v3", {"size": "large"}, "torchvision", "mobilenet_v3_large"),
+    ("mobilenet_v3", {"size": "small"}, "timm", "mobilenetv3_small_100"),
+    ("mobilenet_v3", {"size": "large"}, "timm", "mobilenetv3_large_100"),
+    *(("efficientnet", {"size": f"b{i}"}, "torchvision", f"efficientnet_b{i}") for i in range(5)),
+    *(("efficientnet", {"size": f"b{i}"}, "timm", f"efficientnet_b{i}") for i in range(5)),
+    ("ghostnet", {"width": 0.5}, "timm", "ghostnet_050"),
+    ("ghostnet", {}, "timm", "ghostnet_100"),
+    ("ghostnet", {"width": 1.3}, "timm", "ghostnet_130"),
+    *(("shufflenet_v2", {"width": w}, "torchvision", f"shufflenet_v2_x{w.replace('.', '_')}")
+      for w in ("0.5", "1.0", "1.5", "2.0")),
+    *(("convnext", {"size": s}, "timm", f"convnext_{s}")
+      for s in ("atto", "femto", "pico", "nano", "tiny", "small", "base")),
+    *(("convnext", {"size": s}, "torchvision", f"convnext_{s}") for s in ("tiny", "small", "base")),
+    ("convnext", {"size": "tiny", "version": 2}, "timm", "convnextv2_tiny"),
+]  # fmt: skip
+
+
+def head(name: str, params: dict, channels: int) -> tuple[int, int]:
+    """Parameters and MACs (7 x 7 cells) of what the original has behind the last level."""
+    conv, hidden = HEADS[name]
+    if conv and name in ("mobilenet_v2", "efficientnet", "ghostnet", "shufflenet_v2"):
+        width = {"b2": 1.1, "b3": 1.2, "b4": 1.4}.get(params.get("size"), params.get("width", 1.0))
+        if name == "efficientnet":
+            conv = 4 * channels
+        elif name == "ghostnet":
+            conv = round(conv * width / 4) * 4
+        elif name == "shufflenet_v2":
+            conv = 2048 if width == "2.0" else 1024
+    if name == "mobilenet_v3":
+        hidden = 1024 if params["size"] == "small" else 1280
+    count = macs = 0
+    if conv:
+        count, macs, channels = channels * conv + 2 * conv, 49 * channels * conv, conv
+    if hidden:
+        count, macs, channels = count + channels * hidden + hidden, macs + channels * hidden, hidden
+    if name == "convnext":
+        count += 2 * channels  # layer norm before the classifier
+    return count + channels * 1000 + 1000, macs + channels * 1000
+
+
+@pytest.mark.parametrize(("name", "params", "source", "variant"), CASES, ids=lambda v: v if isinstance(v, str) else "")
+def test_counts_are_exact(name, params, source, variant):
+    row = ROWS[source, variant]
+    component = library()[f"backbone.{name}"]
+    with torch.device("meta"):
+        model = component.build((1, 3, 224, 224), **params)
+    outputs, cost = run(component.__component__, model, {"x": TensorInfo((1, 3, 224, 224))})
+    last = list(outputs.values())[-1].shape
+    count, macs = head(name, params, last[1])
+    assert cost.params + count == int(row["params"])
+    assert (cost.macs + macs) / 1e9 == pytest.approx(float(row["gmacs"]), rel=0.005)
+    if told := re.search(r"features=(\S+)", row["note"]):
+        shapes = ["x".join(map(str, i.shape[1:])) for i in outputs.values()]
+        wanted = told[1].split(",")
+        # timm takes GhostNet's fourth level before its last blocks of 112 channels.
+        assert [w for w in wanted if name != "ghostnet" or not w.endswith("14x14")] == [
+            s for s in shapes if name != "ghostnet" or not s.endswith("14x14")
+        ]
+
+
+@pytest.mark.parametrize("name", sorted(HEADS))
+def test_another_size_gives_its_pyramid(name):
+    component = library()[f"backbone.{name}"]
+    with torch.device("meta"):
+        model: nn.Module = component.build((1, 3, 224, 224)).eval()
+        levels = model(torch.empty(2, 3, 128, 192))
+    strides = [128 // level.shape[-2] for level in levels]
+    assert strides == [2, 4, 8, 16, 32][-len(levels) :]
+    assert all(level.shape[-1] == 192 // s for level, s in zip(levels, strides, strict=True))
+
+
+def test_a_ghost_module_is_as_published():
+    with torch.device("meta"):
+        assert sum(p.numel() for p in GhostModule(64, 128).parameters()) == 4_928
