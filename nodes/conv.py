@@ -17,6 +17,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu6": lambda: nn.ReLU6(inplace=True),
     "relu": lambda: nn.ReLU(inplace=True),
     "leaky_relu": lambda: nn.LeakyReLU(0.1, inplace=True),
+    "leaky_relu_0.01": lambda: nn.LeakyReLU(0.01, inplace=True),
     "hardswish": lambda: nn.Hardswish(inplace=True),
     "mish": lambda: nn.Mish(inplace=True),
     "gelu": lambda: nn.GELU(),

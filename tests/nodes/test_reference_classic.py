@@ -1,4 +1,4 @@
-"""Parameters to the unit and MACs of mobile backbones, EfficientNet and ConvNeXt against the measured rows."""
+"""Parameters to the unit and MACs of classic backbones and of CSP and ELAN blocks against the measured rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from designer.engine.analysis import run
+from nodes.csp import C3, BottleneckCSP, C3k2
+from nodes.elan import ELAN, GELAN
 from nodes.mobile import GhostModule
 from nodes.sdk.build import TensorInfo
 from nodes.sdk.discover import library
@@ -17,7 +19,9 @@ from tests.nodes.test_reference import ROWS
 HEADS = {
     # What follows the last level in the original: channels of a 1x1 with norm, of a hidden layer with bias, classes.
     "mobilenet_v1": (None, None), "mobilenet_v2": (1280, None), "mobilenet_v3": (None, 1280),
-    "efficientnet": (1280, None), "ghostnet": (960, 1280), "shufflenet_v2": (1024, None), "convnext": (None, None),
+    "efficientnet": (1280, None), "ghostnet": (960, 1280), "shufflenet_v2": (1024, None),
+    "convnext": (None, None), "darknet": (None, None), "csp_darknet53": (None, None),
+    "csp_resnet": (None, None),
 }  # fmt: skip
 CASES = [
     ("mobilenet_v1", {}, "timm", "mobilenetv1_100"),
@@ -39,6 +43,10 @@ CASES = [
       for s in ("atto", "femto", "pico", "nano", "tiny", "small", "base")),
     *(("convnext", {"size": s}, "torchvision", f"convnext_{s}") for s in ("tiny", "small", "base")),
     ("convnext", {"size": "tiny", "version": 2}, "timm", "convnextv2_tiny"),
+    *(("darknet", {"depth": d}, "timm", f"darknet{d}") for d in (17, 21, 53)),
+    ("csp_darknet53", {}, "timm", "cspdarknet53"),
+    ("csp_resnet", {}, "timm", "cspresnet50"),
+    ("csp_resnet", {"variant": "resnext50"}, "timm", "cspresnext50"),
 ]  # fmt: skip
 
 
@@ -78,7 +86,7 @@ def test_counts_are_exact(name, params, source, variant):
     assert (cost.macs + macs) / 1e9 == pytest.approx(float(row["gmacs"]), rel=0.005)
     if told := re.search(r"features=(\S+)", row["note"]):
         shapes = ["x".join(map(str, i.shape[1:])) for i in outputs.values()]
-        wanted = told[1].split(",")
+        wanted = told[1].split(",")[-len(shapes) :]  # Darknet's map at stride 1 is no level here
         # timm takes GhostNet's fourth level before its last blocks of 112 channels.
         assert [w for w in wanted if name != "ghostnet" or not w.endswith("14x14")] == [
             s for s in shapes if name != "ghostnet" or not s.endswith("14x14")
@@ -96,6 +104,34 @@ def test_another_size_gives_its_pyramid(name):
     assert all(level.shape[-1] == 192 // s for level, s in zip(levels, strides, strict=True))
 
 
-def test_a_ghost_module_is_as_published():
+BLOCKS = [
+    (GhostModule, (64, 128), "repo Efficient-AI-Backbones", "GhostModule(64,128)"),
+    (C3, (256, 256, 1), "ultralytics", "C3(256,256,n=1)"),
+    (C3, (256, 256, 3), "ultralytics", "C3(256,256,n=3)"),
+    (BottleneckCSP, (256, 256, 1), "ultralytics", "BottleneckCSP(256,256,n=1)"),
+    (BottleneckCSP, (256, 256, 3), "ultralytics", "BottleneckCSP(256,256,n=3)"),
+    (C3k2, (256, 256, 1), "ultralytics", "C3k2(256,256,n=1)"),
+    (C3k2, (256, 256, 2, True), "ultralytics", "C3k2(256,256,n=2,c3k=True)"),
+    (GELAN, (256, 256, 128, 64, 0), "ultralytics", "ELAN1(256,256,128,64)"),
+    (GELAN, (256, 256, 128, 64, 1), "ultralytics", "RepNCSPELAN4(256,256,128,64,n=1)"),
+    (GELAN, (256, 256, 128, 64, 3), "ultralytics", "RepNCSPELAN4(256,256,128,64,n=3)"),
+]
+
+
+@pytest.mark.parametrize(("block", "args", "source", "variant"), BLOCKS, ids=lambda v: v if isinstance(v, str) else "")
+def test_blocks_are_exact(block, args, source, variant):
+    row = ROWS[source, variant]
+    shape = tuple(map(int, row["input"].split("x")))
     with torch.device("meta"):
-        assert sum(p.numel() for p in GhostModule(64, 128).parameters()) == 4_928
+        module = block(*args)
+    outputs, cost = run(block.__component__, module, {"x": TensorInfo(shape)})
+    assert cost.params == int(row["params"])
+    assert cost.macs / 1e9 == pytest.approx(float(row["gmacs"]), rel=0.005)
+    assert "x".join(map(str, outputs["out"].shape)) == row["output_shapes"]
+
+
+def test_elan_by_hand():
+    # Two 1x1 128 -> 64, four 3x3 64 -> 64, one 1x1 256 -> 256, each with a scale and a shift a channel.
+    wanted = 2 * (128 * 64 + 128) + 4 * (64 * 64 * 9 + 128) + 256 * 256 + 512
+    with torch.device("meta"):
+        assert sum(p.numel() for p in ELAN(128, 256, 64).parameters()) == wanted == 230_656
