@@ -103,9 +103,11 @@ def test_every_parameter_gets_a_gradient(component_id: str) -> None:
         assert not list(module.parameters())
         return
     torch.manual_seed(1)
-    for part in module.modules():  # residual branches that start at zero pass no gradient on in the first step
-        if isinstance(part, nn.BatchNorm2d) and not part.weight.any():
+    for part in module.modules():  # what starts at zero passes no gradient on in the first step
+        if isinstance(part, nn.BatchNorm2d) and not part.weight.any():  # the end of a residual branch
             nn.init.ones_(part.weight)
+        elif isinstance(part, (nn.Linear, nn.Conv2d)) and not part.weight.any():  # offsets of a deformable kernel
+            nn.init.normal_(part.weight, std=0.01)
     # Random weights: the plain sum of a batch norm's output would have no gradient.
     total = sum((t * torch.randn_like(t)).sum() for t in tensors(run(module, component_id)))
     learned = {name: p for name, p in module.named_parameters() if p.requires_grad}
