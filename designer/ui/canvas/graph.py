@@ -22,8 +22,10 @@ from PySide6.QtWidgets import QToolTip
 from designer.graph.connect import fits
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
+from designer.graph.rewire import insert_on
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort, NodeItem
 from designer.ui.canvas.mirror import Mirror
+from designer.ui.canvas.placing import make_room
 from designer.ui.canvas.viewer import CanvasViewer
 from designer.ui.canvas.wires import WireItem
 from designer.ui.palette import MIME
@@ -102,6 +104,7 @@ class CanvasGraph(NodeGraph):
         viewer.wiring_over.connect(self._say_why_not)
         viewer.wiring_ended.connect(self._unlight_ports)
         viewer.wire_on_node.connect(self._on_wire_on_node)
+        viewer.node_on_wire.connect(self._on_node_on_wire)
         viewer.wire_on_canvas.connect(lambda port, at: self.search_wanted.emit(port, at))
         viewer.canvas_double_clicked.connect(lambda at: self.search_wanted.emit(None, at))
 
@@ -159,7 +162,10 @@ class CanvasGraph(NodeGraph):
     def _on_node_data_dropped(self, mimedata: QMimeData, pos: QPoint) -> None:
         """A component came from the palette."""
         component = bytes(mimedata.data(MIME).data()).decode("utf-8", "replace")
-        if component:
+        wire = self.viewer().wire_at(QPointF(pos))
+        if component and wire is not None:
+            self.add_on_wire(component, QPointF(pos), wire)
+        elif component:
             self._on_search_triggered(component, (pos.x(), pos.y()))
 
     def _on_search_triggered(self, node_type: str, pos: tuple[float, float]) -> None:
@@ -200,6 +206,40 @@ class CanvasGraph(NodeGraph):
         if made is not None:
             self.added.emit(made)
         return made
+
+    def add_on_wire(self, component: str, middle: QPointF, wire: WireItem) -> str | None:
+        """Adds a component in the middle of a wire, and makes room for it. One that does not fit stands beside it."""
+
+        def act(document: Document) -> str:
+            with document.edit(f"Insert {_name_of(document, component)}"):
+                corner = (round(middle.x() - WIDTH / 2), round(middle.y() - HEADER / 2))
+                node = document.add(component, at=corner)
+                self._put_on_wire(document, node.id, wire)
+            return node.id
+
+        made: str | None = self.edit(act)
+        if made is not None:
+            self.added.emit(made)
+        return made
+
+    def _on_node_on_wire(self, item: NodeItem, wire: WireItem, start: tuple[float, float]) -> None:
+        """A node without wires was dragged onto a wire."""
+
+        def act(document: Document) -> None:
+            with document.edit(f"Insert {item.name}"):
+                document.move({item.id: (round(item.x()), round(item.y()))})
+                self._put_on_wire(document, item.id, wire)
+
+        self.edit(act)
+
+    def _put_on_wire(self, document: Document, node: str, wire: WireItem) -> None:
+        source, target = wire.output_port.node, wire.input_port.node
+        try:
+            insert_on(document, wire.wire_id, node)
+        except NetwrightError as error:  # the node is wanted all the same
+            self.said.emit(str(error))
+            return
+        document.move(make_room(document, node, source.scene_card(), target.scene_card()))
 
     def _on_wire_on_node(self, start: CanvasPort, item: NodeItem, lifted: Any) -> None:
         """A wire was dropped on a card: it takes the first free port that fits."""

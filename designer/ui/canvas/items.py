@@ -25,6 +25,8 @@ from nodes.sdk.spec import ComponentSpec, PortKind
 
 WIDTH, HEADER, ROW, FOOT = 188.0, 46.0, 20.0, 6.0
 """Of a card: its width, the height of its head, of a row of ports, and what is left free under the last row."""
+GRID = 24
+"""Distance of the dots in the background."""
 PORT = 4.5
 """Radius of a port; it can be grabbed from further away (`CanvasViewer.GRAB`)."""
 MARGIN = 8.0
@@ -40,6 +42,7 @@ class Frame(Protocol):
     """What an item is told about the frame that is being painted."""
 
     is_rough: bool
+    snaps_now: bool
     labelled: list[Any]
 
 
@@ -253,6 +256,10 @@ class NodeItem(AbstractNodeItem):
         """The card in scene coordinates."""
         return self.card.translated(self.pos())
 
+    def title_box(self) -> QRectF:
+        """Where the title stands, in the item's coordinates."""
+        return QRectF(16, 5, self.width - 28, 17)
+
     def port_near(self, point: QPointF, reach: float) -> tuple[float, CanvasPort] | None:
         """The nearest port within `reach` of a scene point, with its distance."""
         best: tuple[float, CanvasPort] | None = None
@@ -284,6 +291,8 @@ class NodeItem(AbstractNodeItem):
         self.update()
 
     def itemChange(self, change: QGraphicsItem.GraphicsItemChange, value: Any) -> Any:
+        if change == _Change.ItemPositionChange and self.host.viewer.snaps_now:
+            return QPointF(round(value.x() / GRID) * GRID, round(value.y() / GRID) * GRID)
         if change == _Change.ItemPositionHasChanged:
             self._pull_wires()
             self.host.touched(self)

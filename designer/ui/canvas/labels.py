@@ -1,4 +1,4 @@
-"""Finds room for each wire's shape: on the wire near its middle, else under or over it, clear of all else. No widgets."""
+"""Finds room for each wire's shape: on the wire, near its middle, else under or over it. No Qt widgets."""
 
 from __future__ import annotations
 

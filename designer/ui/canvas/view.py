@@ -2,70 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QContextMenuEvent, QCursor, QGuiApplication, QKeyEvent, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMenu, QVBoxLayout
 from shiboken6 import isValid
 
-from designer.graph.clipboard import can_paste, copy_nodes, paste_nodes
+from designer.graph.clipboard import can_paste
 from designer.graph.document import Document
 from designer.ui import theme as themes
-from designer.ui.canvas.graph import CanvasGraph
-from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort, NodeItem
-from designer.ui.canvas.layout import layout
+from designer.ui.canvas.editing import EditedCanvas
+from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort
 from designer.ui.canvas.look import Look
-from designer.ui.canvas.mirror import Mirror
+from designer.ui.canvas.placing import SIDES
+from designer.ui.canvas.renaming import TitleEditor
 from designer.ui.canvas.search import SearchPopup
-from designer.ui.canvas.viewer import CanvasViewer
-from designer.ui.canvas.wires import WireItem
 from nodes.sdk.spec import Catalogue
 
-SHIFT = 32.0
-"""How far a pasted copy lies from its original."""
 READABLE, OPENED = 0.4, 0.5
 """A document that would be smaller than the first when it is shown whole opens at its beginning, at the second."""
-NUDGE = 8.0
-"""How far an arrow key moves nodes; ten times that with Shift."""
 _Keys = QKeySequence.StandardKey
-_ARROWS = {
-    Qt.Key.Key_Left: (-1, 0),
-    Qt.Key.Key_Right: (1, 0),
-    Qt.Key.Key_Up: (0, -1),
-    Qt.Key.Key_Down: (0, 1),
-}
 
 
-class CanvasView(QWidget):
+class CanvasView(EditedCanvas):
     """Shows a document and edits it.
 
     Signals:
-        selection_changed(list): ids of the selected nodes.
-        status(str): something to tell in passing, such as why a wire was refused.
         node_activated(str): a node was double-clicked.
         zoom_changed(float): percent.
     """
 
-    selection_changed = Signal(list)
-    status = Signal(str)
     node_activated = Signal(str)
     zoom_changed = Signal(float)
 
     def __init__(
         self, document: Document | None, catalogue: Catalogue | None, theme: themes.Theme | None = None
     ) -> None:
-        super().__init__()
-        look = Look(theme or themes.current())
-        self.viewer = CanvasViewer(look)
-        self.mirror = Mirror(self.viewer, look, catalogue)
-        self.graph = CanvasGraph(self.viewer, self.mirror)
+        super().__init__(catalogue, Look(theme or themes.current()))
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.viewer)
         self.setFocusProxy(self.viewer)
-        self._pasted = 0
         self._fit_when_shown = True
         self._search_start: CanvasPort | None = None
         self._reselected = QTimer(self)
@@ -73,6 +53,7 @@ class CanvasView(QWidget):
         self._reselected.setInterval(0)
         self._reselected.timeout.connect(self._on_selection)
         self.search = SearchPopup(self, self._on_found)
+        self.titles = TitleEditor(self, self.viewer)
         self._connect()
         self.set_document(document)
 
@@ -81,22 +62,9 @@ class CanvasView(QWidget):
         self.viewer.zoom_changed.connect(lambda scale: self.zoom_changed.emit(scale * 100))
         self.graph.said.connect(self.status)
         self.graph.opened.connect(self.node_activated)
+        self.viewer.title_double_clicked.connect(self.edit_title)
         self.graph.added.connect(self._on_added)
         self.graph.search_wanted.connect(self.open_search)
-
-    @property
-    def document(self) -> Document | None:
-        return self.mirror.document
-
-    @property
-    def nodes(self) -> dict[str, NodeItem]:
-        """The node items by id."""
-        return self.mirror.nodes
-
-    @property
-    def wires(self) -> dict[str, WireItem]:
-        """The wire items by id."""
-        return self.mirror.wires
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
@@ -128,27 +96,7 @@ class CanvasView(QWidget):
             self._fit_when_shown = False
             self.show_start()
 
-    # -- selection and view --------------------------------------------------------------------------------------------
-
-    def selected_ids(self) -> list[str]:
-        return [node_id for node_id, item in self.nodes.items() if item.isSelected()]
-
-    def selected_wires(self) -> list[str]:
-        return [wire_id for wire_id, item in self.wires.items() if item.isSelected()]
-
-    def select(self, ids: Iterable[str]) -> None:
-        """Selects these nodes and nothing else."""
-        wanted = set(ids)
-        scene = self.viewer.scene()
-        scene.blockSignals(True)
-        scene.clearSelection()
-        for node_id in wanted & self.nodes.keys():
-            self.nodes[node_id].setSelected(True)
-        scene.blockSignals(False)
-        self.selection_changed.emit(self.selected_ids())
-
-    def select_all(self) -> None:
-        self.select(list(self.nodes))
+    # -- where we look -------------------------------------------------------------------------------------------------
 
     def centre_on(self, node_id: str) -> None:
         """Brings a node to the middle, near enough to be read."""
@@ -161,6 +109,12 @@ class CanvasView(QWidget):
             self.viewer.show_rect(self._area())
         else:
             self.viewer.look_at(QPointF(0, 0), 1.0)
+
+    def arrange(self) -> None:
+        chosen = len(self.selected_ids()) > 1
+        super().arrange()
+        if not chosen:
+            self.fit()
 
     def show_start(self) -> None:
         """Shows the whole document where it can then be read, else its beginning, large enough for the shapes."""
@@ -217,97 +171,21 @@ class CanvasView(QWidget):
             at += QPointF(0, HEADER + 24)
         return self.graph.add(component, at)
 
-    # -- editing -------------------------------------------------------------------------------------------------------
+    def rename(self) -> None:
+        """Opens the title of the selected node for typing, where it stands."""
+        if ids := self.selected_ids():
+            self.edit_title(ids[0])
 
-    def delete_selected(self) -> None:
-        """Deletes the selected nodes and wires as one step."""
-        ids, wires = self.selected_ids(), self.selected_wires()
-        if not ids and not wires:
-            return
+    def edit_title(self, node_id: str) -> None:
+        """Opens a node's title for typing."""
+        item = self.nodes[node_id]
+        self.titles.open_at(
+            item.mapRectToScene(item.title_box()), item.name, lambda text: self._on_title(node_id, text)
+        )
 
-        def delete(document: Document) -> None:
-            count = len(ids) + len(wires)
-            one = document.node(ids[0]).title if ids else "wire"
-            with document.edit(f"Delete {one}" if count == 1 else f"Delete {count} {'items' if wires else 'nodes'}"):
-                for wire in wires:
-                    document.disconnect(wire)
-                if ids:
-                    document.remove(*ids)
-
-        self.graph.edit(delete)
-
-    def copy(self) -> None:
-        """Puts the selected nodes on the clipboard, as the text of a document."""
-        if self.document is not None and (ids := self.selected_ids()):
-            QGuiApplication.clipboard().setText(copy_nodes(self.document, ids))
-            self._pasted = 0
-
-    def cut(self) -> None:
-        if self.selected_ids():
-            self.copy()
-            self.delete_selected()
-
-    def paste(self) -> None:
-        """Adds the nodes of the clipboard, each time a little further from their originals."""
-        text = QGuiApplication.clipboard().text()
-        if not can_paste(text):
-            self.status.emit("The clipboard holds no nodes. Copy nodes on a canvas first.")
-            return
-        self._pasted += 1
-        self._paste(text, SHIFT * self._pasted)
-
-    def duplicate(self) -> None:
-        if self.document is not None and (ids := self.selected_ids()):
-            self._paste(copy_nodes(self.document, ids), SHIFT)
-
-    def _paste(self, text: str, shift: float) -> None:
-        made = self.graph.edit(lambda document: paste_nodes(document, text, (shift, shift)))
-        if made:
-            self.select(made)
-
-    def toggle_bypass(self) -> None:
-        """Takes the selected nodes out of the model's run, or back in."""
-        self._toggle("disabled", Document.set_disabled, "Bypass", "Enable")
-
-    def toggle_freeze(self) -> None:
-        """Holds the weights of the selected nodes, or lets them learn again."""
-        self._toggle("frozen", Document.set_frozen, "Freeze", "Unfreeze")
-
-    def _toggle(self, field: str, setter: Callable[[Document, str, bool], None], on_name: str, off_name: str) -> None:
-        ids = self.selected_ids()
-
-        def toggle(document: Document) -> None:
-            on = not all(getattr(document.node(i), field) for i in ids)
-            what = f"{len(ids)} nodes" if len(ids) > 1 else document.node(ids[0]).title
-            with document.edit(f"{on_name if on else off_name} {what}"):
-                for node_id in ids:
-                    setter(document, node_id, on)
-
-        if ids:
-            self.graph.edit(toggle)
-
-    def undo(self) -> None:
-        self.graph.edit(Document.undo)
-
-    def redo(self) -> None:
-        self.graph.edit(Document.redo)
-
-    def arrange(self) -> None:
-        """Places all nodes left to right, as one step."""
-        if not self.nodes:
-            return
-        sizes = {node_id: (item.width, item.height) for node_id, item in self.nodes.items()}
-        self.graph.edit(lambda document: document.move(layout(document.data, sizes)))
-        self.mirror.place_labels()
-        self.fit()
-
-    def _nudge(self, dx: float, dy: float) -> None:
-        """Moves the selected nodes; a run of key presses is one step."""
-        if self.document is not None and (ids := self.selected_ids()):
-            places = {i: (self.nodes[i].x() + dx, self.nodes[i].y() + dy) for i in ids}
-            self.document.move(places)
-        else:
-            self.viewer.pan_by(QPointF(dx, dy) * 4)
+    def _on_title(self, node_id: str, text: str) -> None:
+        if node_id in self.nodes:
+            self.graph.edit(lambda document: document.rename(node_id, text))
 
     # -- keys and menu -------------------------------------------------------------------------------------------------
 
@@ -318,14 +196,12 @@ class CanvasView(QWidget):
                 action()
                 event.accept()
                 return
-        if event.key() in _ARROWS:
-            x, y = _ARROWS[Qt.Key(event.key())]
-            step = NUDGE * (10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1)
-            self._nudge(x * step, y * step)
-        else:
+        if not self.nudge_by_key(event):
             super().keyPressEvent(event)
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            return  # Ctrl and the right button cut wires
         item = self.viewer.item_at(self.viewer.viewport().mapFromGlobal(event.globalPos()))
         if item is not None and not item.isSelected():
             self.viewer.scene().clearSelection()
@@ -348,6 +224,28 @@ class CanvasView(QWidget):
                 entry.setText(f"{text}\t{shown}")
         return menu
 
+    def commands(self) -> dict[str, Callable[[], object]]:
+        """What the window's actions of these names do on the canvas."""
+        return {
+            "cut": self.cut,
+            "copy": self.copy,
+            "paste": self.paste,
+            "duplicate": self.duplicate,
+            "delete": self.delete_selected,
+            "take_out": self.take_out,
+            "rename": self.rename,
+            "select_all": self.select_all,
+            "bypass": self.toggle_bypass,
+            "freeze": self.toggle_freeze,
+            "arrange": self.arrange,
+            **{f"align_{side}": partial(self.align, side) for side in SIDES},
+            "spread_across": partial(self.spread, True),
+            "spread_down": partial(self.spread, False),
+            "snap": self.toggle_snap,
+            "fit": self.fit,
+            "zoom_100": self.zoom_100,
+        }
+
     def _entries(self) -> list[tuple[str, Callable[[], Any], Any, bool]]:
         """Text, action, key and whether it can be done now; an empty text is a line in the menu."""
         document, some = self.document, bool(self.selected_ids())
@@ -363,11 +261,13 @@ class CanvasView(QWidget):
             ("Paste", self.paste, _Keys.Paste, can_paste(QGuiApplication.clipboard().text())),
             ("Duplicate", self.duplicate, "Ctrl+D", some),
             ("Delete", self.delete_selected, _Keys.Delete, some or bool(self.selected_wires())),
+            ("Take out, join wires", self.take_out, "X", some),
             line,
+            ("Rename", self.rename, "F2", some),
             ("Bypass", self.toggle_bypass, None, some),
             ("Freeze", self.toggle_freeze, None, some),
             line,
-            ("Arrange all", self.arrange, None, bool(self.nodes)),
+            ("Arrange", self.arrange, None, bool(self.nodes)),
             ("Select all", self.select_all, _Keys.SelectAll, bool(self.nodes)),
             ("Zoom to fit", self.fit, "F", bool(self.nodes)),
             ("Zoom to 100 %", self.zoom_100, "Ctrl+0", bool(self.nodes)),

@@ -5,33 +5,24 @@ Every gesture ends in a signal, NodeGraphQt's own where it has one; `CanvasGraph
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from NodeGraphQt.widgets.viewer import NodeViewer
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent, QPainter, QResizeEvent, QTransform, QWheelEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QToolTip
 
-from designer.ui.canvas import lod
 from designer.ui.canvas.dragging import Wiring
-from designer.ui.canvas.items import CanvasPort, NodeItem, guarded_draw
-from designer.ui.canvas.look import Band, Look
+from designer.ui.canvas.items import CanvasPort, NodeItem
+from designer.ui.canvas.look import Look
 from designer.ui.canvas.wires import WireItem
+from designer.ui.canvas.zoomed import ZoomedView
 from designer.ui.palette import MIME
 
-SMALLEST, LARGEST = 0.08, 2.5
-GRID = 24
-_FINEST = 18
-"""The dots of the grid are never nearer than this many pixels."""
-_WORLD = QRectF(-500_000, -500_000, 1_000_000, 1_000_000)
-_STILL_MS = 120
-"""A zoom has ended when no step has come for so long."""
 _Mod = Qt.KeyboardModifier
 _NoContents = QGraphicsItem.GraphicsItemFlag.ItemHasNoContents
 
 
-class CanvasViewer(NodeViewer):
+class CanvasViewer(ZoomedView):
     """Signals besides NodeGraphQt's `moved_nodes`, `connection_changed`, `connection_sliced`, `data_dropped` and
     `node_double_clicked`:
 
@@ -40,9 +31,9 @@ class CanvasViewer(NodeViewer):
     wiring_ended(): it was dropped or given up.
     wire_on_node(port, node item, wire item or None): it was dropped on a node, beside its ports.
     wire_on_canvas(port, QPointF): it was dropped on empty canvas.
+    node_on_wire(node item, wire item, (x, y)): a node without wires was dragged onto a wire, from there.
+    title_double_clicked(str): the title of a node that can be read was double-clicked.
     canvas_double_clicked(QPointF): empty canvas was double-clicked, or Tab was pressed over it.
-    zoom_changed(float): pixels that a scene unit takes.
-    band_changed(): texts are drawn in other sizes from now on.
     """
 
     wiring_started = Signal(CanvasPort)
@@ -50,46 +41,28 @@ class CanvasViewer(NodeViewer):
     wiring_ended = Signal()
     wire_on_node = Signal(CanvasPort, NodeItem, object)
     wire_on_canvas = Signal(CanvasPort, QPointF)
+    node_on_wire = Signal(NodeItem, WireItem, tuple)
+    title_double_clicked = Signal(str)
     canvas_double_clicked = Signal(QPointF)
-    zoom_changed = Signal(float)
-    band_changed = Signal()
 
     GRAB = 11
     """Pixels around a port from which it can be grabbed."""
 
     def __init__(self, look: Look) -> None:
-        self.look = look
-        self.band: Band = look.bands[0]
-        """Sizes of the texts at the present zoom."""
-        self.far = lod.FarLayer()
-        self._is_far, self._count = False, 0
-        self.is_rough = False
-        """Whether a large document is being zoomed: wires are then drawn without smoothing, and without shapes."""
-        self.labelled: list[WireItem] = []
-        """Wires painted in this frame that have a label."""
-        super().__init__()
+        super().__init__(look)
         self.setDragMode(QGraphicsView.DragMode.RubberBandDrag)
         self.setRubberBandSelectionMode(Qt.ItemSelectionMode.IntersectsItemShape)
-        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.BoundingRectViewportUpdate)
-        self.setCacheMode(QGraphicsView.CacheModeFlag.CacheNone)
-        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
-        self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
-        self.setFrameShape(QGraphicsView.Shape.NoFrame)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Canvas")
-        self._cursor_text.setVisible(False)
-        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self._still = QTimer(self)
-        self._still.setSingleShot(True)
-        self._still.setInterval(_STILL_MS)
-        self._still.timeout.connect(self._on_still)
         self._wiring = Wiring(self)
         self._pan_from: QPoint | None = None
         self._space = False
         self._starts: dict[NodeItem, QPointF] = {}
         self._aimed: CanvasPort | None = None
-        self.set_look(look)
+        self._offered: WireItem | None = None
+        self.snap = False
+        """Whether nodes that are dragged keep to the dots of the grid."""
 
     # -- items ---------------------------------------------------------------------------------------------------------
 
@@ -104,119 +77,11 @@ class CanvasViewer(NodeViewer):
         self._starts.pop(item, None)
         if self._aimed is not None and self._aimed.node is item:
             self._aimed = None
+        if self._offered is item:
+            self._offered = None
         self.far.drop(item)
         item.delete()
         self._repaint_far()
-
-    def touched(self, item: QGraphicsItem) -> None:
-        """An item has moved or looks different."""
-        self.far.touch(item)
-        self._repaint_far()
-
-    def _repaint_far(self) -> None:
-        # Items without content ask for no repaint.
-        if self._is_far:
-            self.viewport().update()
-
-    def count_changed(self, count: int) -> None:
-        """How many nodes there are decides how they are drawn from afar."""
-        self._count = count
-        self._choose_layer()
-
-    def _choose_layer(self) -> None:
-        far = self._count > lod.MANY and self.zoom < lod.FAR
-        if far != self._is_far:
-            self._is_far = far
-            for item in self.scene().items():
-                if isinstance(item, (NodeItem, WireItem)):
-                    item.setFlag(_NoContents, far)
-            self.viewport().update()
-
-    def _choose_band(self) -> None:
-        band = self.look.band(self.zoom)
-        if band is not self.band:
-            self.band = band
-            self.band_changed.emit()
-
-    def set_look(self, look: Look) -> None:
-        self.look, self.band = look, look.band(self.zoom)
-        self.scene().setBackgroundBrush(look.canvas)
-        self.viewport().update()
-
-    # -- where we look -------------------------------------------------------------------------------------------------
-
-    @property
-    def zoom(self) -> float:
-        return self.transform().m11()
-
-    @property
-    def middle(self) -> QPointF:
-        """The scene point in the middle of what is seen."""
-        return self._scene_range.center()
-
-    def _update_scene(self) -> None:
-        """Shows `_scene_range`, by scrolling: Qt then moves the pixels and paints only the strip that has come in.
-
-        NodeGraphQt sets a new scene rectangle each time, which paints everything, and adds two pixels at every call.
-        """
-        area = self._scene_range
-        scale = self.viewport().width() / max(area.width(), 1e-6)
-        self.setSceneRect(_WORLD)
-        if not math.isclose(scale, self.zoom, rel_tol=1e-9):
-            self.setTransform(QTransform.fromScale(scale, scale))
-            self._choose_layer()
-            self._choose_band()
-            self.zoom_changed.emit(scale)
-        self.horizontalScrollBar().setValue(round(area.left() * scale))
-        self.verticalScrollBar().setValue(round(area.top() * scale))
-
-    def look_at(self, centre: QPointF, scale: float) -> None:
-        """Puts a scene point in the middle at a scale."""
-        scale = min(max(scale, SMALLEST), LARGEST)
-        width, height = self.viewport().width() / scale, self.viewport().height() / scale
-        self._scene_range = QRectF(centre.x() - width / 2, centre.y() - height / 2, width, height)
-        self._update_scene()
-
-    def show_rect(self, rect: QRectF, largest: float = 1.0) -> None:
-        """Shows a rectangle whole, never enlarged beyond `largest`."""
-        view, margin = self.viewport(), 16
-        across = (view.width() - 2 * margin) / max(rect.width(), 1)
-        down = (view.height() - 2 * margin) / max(rect.height(), 1)
-        self.look_at(rect.center(), min(across, down, largest))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        centre, scale = self.middle, self.zoom
-        QGraphicsView.resizeEvent(self, event)
-        if event.oldSize().isValid():
-            self.look_at(centre, scale)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """The wheel zooms around the pointer; two fingers on a touchpad pan."""
-        fingers = event.pixelDelta()
-        if not fingers.isNull() and not event.modifiers() & _Mod.ControlModifier:
-            self.pan_by(-QPointF(fingers))
-        else:
-            delta = event.angleDelta().y() or event.angleDelta().x()
-            self.zoom_by(1.0015**delta, event.position().toPoint())
-        event.accept()
-
-    def zoom_by(self, factor: float, at: QPoint) -> None:
-        """Zooms with the scene point under `at` held still."""
-        if self._count > lod.MANY:
-            self.is_rough = True
-            self._still.start()
-        scale = min(max(self.zoom * factor, SMALLEST), LARGEST)
-        held = self.mapToScene(at)
-        middle = QPointF(self.viewport().width() / 2, self.viewport().height() / 2)
-        self.look_at(held - (QPointF(at) - middle) / scale, scale)
-
-    def _on_still(self) -> None:
-        self.is_rough = False
-        self.viewport().update()
-
-    def pan_by(self, pixels: QPointF) -> None:
-        self._scene_range.translate(pixels / self.zoom)
-        self._update_scene()
 
     # -- mouse ---------------------------------------------------------------------------------------------------------
 
@@ -229,7 +94,8 @@ class CanvasViewer(NodeViewer):
         # Keys are asked of each event: NodeGraphQt remembers them, and misses a key let go in another window.
         at, keys = event.position().toPoint(), event.modifiers()
         left = event.button() == Qt.MouseButton.LeftButton
-        if left and keys & _Mod.AltModifier and keys & _Mod.ShiftModifier:
+        right = event.button() == Qt.MouseButton.RightButton
+        if (left and keys & _Mod.AltModifier and keys & _Mod.ShiftModifier) or (right and keys & _Mod.ControlModifier):
             self._wiring.start_slice(self.mapToScene(at))
         elif event.button() == Qt.MouseButton.MiddleButton or (left and (self._space or keys & _Mod.AltModifier)):
             self._pan_from = at
@@ -249,9 +115,13 @@ class CanvasViewer(NodeViewer):
         elif self._wiring.is_active:
             self._wiring.move(self.mapToScene(at), self.port_at(at))
         else:
+            self.snaps_now = self.snap and bool(self._starts)
             QGraphicsView.mouseMoveEvent(self, _extending(event))
+            self.snaps_now = False
             if event.buttons() == Qt.MouseButton.NoButton:
                 self._aim(self.port_at(at))
+            elif self._starts:
+                self._offer(self._wire_under_loose())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         at = event.position().toPoint()
@@ -262,15 +132,20 @@ class CanvasViewer(NodeViewer):
             self._wiring.drop(self.mapToScene(at), self.port_at(at), self.item_at(at))
         else:
             QGraphicsView.mouseReleaseEvent(self, _extending(event))
+            wire = self._wire_under_loose()
             starts, self._starts = self._starts, {}
+            self._offer(None)
             moved = {item: (start.x(), start.y()) for item, start in starts.items() if item.pos() != start}
-            if moved:
+            if moved and wire is not None:
+                self.node_on_wire.emit(*next((item, wire, start) for item, start in moved.items()))
+            elif moved:
                 self.moved_nodes.emit(moved)
 
     def cancel(self) -> None:
         """Gives up the gesture that is going on: nodes go back, a wire is not made."""
         self._wiring.cancel()
         starts, self._starts = self._starts, {}
+        self._offer(None)
         for item, start in starts.items():
             item.setPos(start)
         if (grabber := self.scene().mouseGrabberItem()) is not None:
@@ -282,7 +157,8 @@ class CanvasViewer(NodeViewer):
         if event.button() != Qt.MouseButton.LeftButton or self.port_at(at) is not None:
             return
         if isinstance(item, NodeItem):
-            self.node_double_clicked.emit(item.id)
+            on_title = self.band.is_near and item.title_box().contains(item.mapFromScene(self.mapToScene(at)))
+            (self.title_double_clicked if on_title else self.node_double_clicked).emit(item.id)
         elif item is None:
             self.canvas_double_clicked.emit(self.mapToScene(at))
 
@@ -370,6 +246,29 @@ class CanvasViewer(NodeViewer):
         near = (i.port_near(point, reach) for i in self.scene().items(area) if isinstance(i, NodeItem))
         return min((n for n in near if n is not None), key=lambda n: n[0], default=(0, None))[1]
 
+    def wire_at(self, point: QPointF) -> WireItem | None:
+        """The wire at a scene point that no card covers."""
+        found = self.scene().items(point)
+        if any(isinstance(item, NodeItem) for item in found):
+            return None
+        return next((item for item in found if isinstance(item, WireItem)), None)
+
+    def _wire_under_loose(self) -> WireItem | None:
+        """The wire behind the middle of the one node that is dragged, if nothing is wired to it yet."""
+        item = next(iter(self._starts)) if len(self._starts) == 1 else None
+        if item is None or any(port.connected_pipes for port in item.ports.values()):
+            return None
+        middle = QRectF(item.scene_card().center() - QPointF(8, 8), item.scene_card().center() + QPointF(8, 8))
+        return next((w for w in self.scene().items(middle) if isinstance(w, WireItem)), None)
+
+    def _offer(self, wire: WireItem | None) -> None:
+        """The wire that what is dragged would be put on stands out."""
+        for old, is_offered in ((self._offered, False), (wire, True)):
+            if old is not None and old.under_pointer != is_offered:
+                old.under_pointer = is_offered
+                old.update()
+        self._offered = wire
+
     def tip_at(self, at: QPoint) -> str:
         """What the thing under a viewport point tells about itself."""
         port, item = self.port_at(at), self.item_at(at)
@@ -385,38 +284,19 @@ class CanvasViewer(NodeViewer):
         else:
             event.ignore()
 
-    dragMoveEvent = dragEnterEvent
+    def dragMoveEvent(self, event: Any) -> None:
+        self.dragEnterEvent(event)
+        if event.mimeData().hasFormat(MIME):
+            self._offer(self.wire_at(self.mapToScene(event.position().toPoint())))
+
+    def dragLeaveEvent(self, event: Any) -> None:
+        self._offer(None)
 
     def dropEvent(self, event: Any) -> None:
+        self._offer(None)
         if event.mimeData().hasFormat(MIME):
             event.acceptProposedAction()
             self.data_dropped.emit(event.mimeData(), self.mapToScene(event.position().toPoint()).toPoint())
-
-    # -- background and foreground -------------------------------------------------------------------------------------
-
-    @guarded_draw
-    def drawBackground(self, painter: QPainter, rect: QRectF) -> None:
-        """The dot grid: one tile repeated, which is a hundred times faster than thousands of points."""
-        self.labelled.clear()
-        step = float(GRID)
-        while step * self.zoom < _FINEST:
-            step *= 2
-        pixels = round(step * self.zoom)
-        corner = self.mapFromScene(QPointF(0, 0))
-        painter.save()
-        painter.resetTransform()
-        place = QPointF(-corner.x() % pixels, -corner.y() % pixels)
-        painter.drawTiledPixmap(QRectF(self.viewport().rect()), self.look.dots(pixels), place)
-        painter.restore()
-
-    @guarded_draw
-    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
-        """The far layer in place of the items; from near, the shapes on the wires, over every wire that crosses."""
-        if self._is_far:
-            self.far.draw(painter, self.look)
-        elif not self.is_rough:
-            for wire in self.labelled:
-                wire.draw_label(painter, self.look)
 
 
 def _extending(event: QMouseEvent) -> QMouseEvent:

@@ -1,0 +1,235 @@
+"""What the canvas can do to its document, by menu, key or call: each is one undo step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QKeyEvent
+from PySide6.QtWidgets import QWidget
+
+from designer.graph.clipboard import can_paste, copy_nodes, paste_nodes
+from designer.graph.document import Document
+from designer.graph.rewire import remove_and_join
+from designer.ui import wording
+from designer.ui.canvas.graph import CanvasGraph
+from designer.ui.canvas.items import NodeItem
+from designer.ui.canvas.layout import layout
+from designer.ui.canvas.look import Look
+from designer.ui.canvas.mirror import Mirror
+from designer.ui.canvas.placing import Places, Side, align, spread
+from designer.ui.canvas.viewer import CanvasViewer
+from designer.ui.canvas.wires import WireItem
+from nodes.sdk.spec import Catalogue
+
+SHIFT = 32.0
+"""How far a pasted copy lies from its original."""
+NUDGE = 8.0
+"""How far an arrow key moves nodes; ten times that with Shift."""
+_ARROWS = {
+    Qt.Key.Key_Left: (-1, 0),
+    Qt.Key.Key_Right: (1, 0),
+    Qt.Key.Key_Up: (0, -1),
+    Qt.Key.Key_Down: (0, 1),
+}
+
+
+class EditedCanvas(QWidget):
+    """The viewer, its items and the edits.
+
+    Signals:
+        selection_changed(list): ids of the selected nodes.
+        status(str): something to tell in passing, such as why a wire was refused.
+    """
+
+    selection_changed = Signal(list)
+    status = Signal(str)
+
+    def __init__(self, catalogue: Catalogue | None, look: Look) -> None:
+        super().__init__()
+        self.viewer = CanvasViewer(look)
+        self.mirror = Mirror(self.viewer, look, catalogue)
+        self.graph = CanvasGraph(self.viewer, self.mirror)
+        self._pasted = 0
+
+    @property
+    def document(self) -> Document | None:
+        return self.mirror.document
+
+    @property
+    def nodes(self) -> dict[str, NodeItem]:
+        """The node items by id."""
+        return self.mirror.nodes
+
+    @property
+    def wires(self) -> dict[str, WireItem]:
+        """The wire items by id."""
+        return self.mirror.wires
+
+    # -- selection -----------------------------------------------------------------------------------------------------
+
+    def selected_ids(self) -> list[str]:
+        return [node_id for node_id, item in self.nodes.items() if item.isSelected()]
+
+    def selected_wires(self) -> list[str]:
+        return [wire_id for wire_id, item in self.wires.items() if item.isSelected()]
+
+    def select(self, ids: Iterable[str]) -> None:
+        """Selects these nodes and nothing else."""
+        wanted = set(ids)
+        scene = self.viewer.scene()
+        scene.blockSignals(True)
+        scene.clearSelection()
+        for node_id in wanted & self.nodes.keys():
+            self.nodes[node_id].setSelected(True)
+        scene.blockSignals(False)
+        self.selection_changed.emit(self.selected_ids())
+
+    def select_all(self) -> None:
+        self.select(list(self.nodes))
+
+    # -- editing -------------------------------------------------------------------------------------------------------
+
+    def delete_selected(self) -> None:
+        """Deletes the selected nodes and wires as one step."""
+        ids, wires = self.selected_ids(), self.selected_wires()
+        if not ids and not wires:
+            return
+
+        def delete(document: Document) -> None:
+            count = len(ids) + len(wires)
+            one = document.node(ids[0]).title if ids else "wire"
+            with document.edit(f"Delete {one}" if count == 1 else f"Delete {count} {'items' if wires else 'nodes'}"):
+                for wire in wires:
+                    document.disconnect(wire)
+                if ids:
+                    document.remove(*ids)
+
+        self.graph.edit(delete)
+
+    def take_out(self) -> None:
+        """Deletes the selected nodes and joins the wires that came in with those that went out."""
+        ids = self.selected_ids()
+        if ids:
+            self.graph.edit(lambda document: remove_and_join(document, ids))
+
+    def copy(self) -> None:
+        """Puts the selected nodes on the clipboard, as the text of a document."""
+        if self.document is not None and (ids := self.selected_ids()):
+            QGuiApplication.clipboard().setText(copy_nodes(self.document, ids))
+            self._pasted = 0
+
+    def cut(self) -> None:
+        if self.selected_ids():
+            self.copy()
+            self.delete_selected()
+
+    def paste(self) -> None:
+        """Adds the nodes of the clipboard, each time a little further from their originals."""
+        text = QGuiApplication.clipboard().text()
+        if not can_paste(text):
+            self.status.emit("The clipboard holds no nodes. Copy nodes on a canvas first.")
+            return
+        self._pasted += 1
+        self._paste(text, SHIFT * self._pasted)
+
+    def duplicate(self) -> None:
+        if self.document is not None and (ids := self.selected_ids()):
+            self._paste(copy_nodes(self.document, ids), SHIFT)
+
+    def _paste(self, text: str, shift: float) -> None:
+        made = self.graph.edit(lambda document: paste_nodes(document, text, (shift, shift)))
+        if made:
+            self.select(made)
+
+    def toggle_bypass(self) -> None:
+        """Takes the selected nodes out of the model's run, or back in."""
+        self._toggle("disabled", Document.set_disabled, "Bypass", "Enable")
+
+    def toggle_freeze(self) -> None:
+        """Holds the weights of the selected nodes, or lets them learn again."""
+        self._toggle("frozen", Document.set_frozen, "Freeze", "Unfreeze")
+
+    def _toggle(self, field: str, setter: Callable[[Document, str, bool], None], on_name: str, off_name: str) -> None:
+        ids = self.selected_ids()
+
+        def toggle(document: Document) -> None:
+            on = not all(getattr(document.node(i), field) for i in ids)
+            what = f"{len(ids)} nodes" if len(ids) > 1 else document.node(ids[0]).title
+            with document.edit(f"{on_name if on else off_name} {what}"):
+                for node_id in ids:
+                    setter(document, node_id, on)
+
+        if ids:
+            self.graph.edit(toggle)
+
+    def undo(self) -> None:
+        self.graph.edit(Document.undo)
+
+    def redo(self) -> None:
+        self.graph.edit(Document.redo)
+
+    def arrange(self) -> None:
+        """Places the selected nodes, or all when fewer than two are, from left to right, as one step."""
+        ids = self.selected_ids()
+        chosen = set(ids if len(ids) > 1 else self.nodes)
+        if self.document is None or not chosen:
+            return
+        sizes = {i: (self.nodes[i].width, self.nodes[i].height) for i in chosen}
+        data = self.document.data
+        part = data.model_copy(
+            update={
+                "nodes": [n for n in data.nodes if n.id in chosen],
+                "wires": [w for w in data.wires if w.source in chosen and w.target in chosen],
+            }
+        )
+        places = layout(part, sizes)
+        # A part stays where it was; the whole starts at the origin.
+        dx = dy = 0.0
+        if len(chosen) < len(data.nodes):
+            dx = min(self.nodes[i].x() for i in chosen) - min(x for x, _ in places.values())
+            dy = min(self.nodes[i].y() for i in chosen) - min(y for _, y in places.values())
+        self.graph.edit(lambda document: document.move({i: (x + dx, y + dy) for i, (x, y) in places.items()}))
+        self.mirror.place_labels()
+
+    def align(self, side: Side) -> None:
+        """Puts one side of the selected cards on a line."""
+        self._place(lambda cards: align(cards, side), 2, "Align")
+
+    def spread(self, across: bool) -> None:
+        """Gives the selected nodes equal gaps, side by side or under each other."""
+        self._place(lambda cards: spread(cards, across), 3, "Spread")
+
+    def _place(self, where: Callable[[Mapping[str, QRectF]], Places], least: int, verb: str) -> None:
+        cards = {i: self.nodes[i].scene_card() for i in self.selected_ids()}
+        if len(cards) < least:
+            self.status.emit(f"Select {wording.plural(least, 'node')} or more first.")
+            return
+
+        def act(document: Document) -> None:
+            with document.edit(f"{verb} {len(cards)} nodes"):
+                document.move(where(cards))
+
+        self.graph.edit(act)
+
+    def toggle_snap(self) -> None:
+        """Nodes that are dragged keep to the dots of the grid, or no longer."""
+        self.viewer.snap = not self.viewer.snap
+        self.status.emit(f"Snap to grid {'on' if self.viewer.snap else 'off'}")
+
+    def nudge_by_key(self, event: QKeyEvent) -> bool:
+        """An arrow key moves the selected nodes, or the view when there are none. Returns whether it was one."""
+        if event.key() not in _ARROWS:
+            return False
+        x, y = _ARROWS[Qt.Key(event.key())]
+        step = NUDGE * (10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1)
+        self._nudge(x * step, y * step)
+        return True
+
+    def _nudge(self, dx: float, dy: float) -> None:
+        """Moves the selected nodes; a run of key presses is one step."""
+        if self.document is not None and (ids := self.selected_ids()):
+            places = {i: (self.nodes[i].x() + dx, self.nodes[i].y() + dy) for i in ids}
+            self.document.move(places)
+        else:
+            self.viewer.pan_by(QPointF(dx, dy) * 4)

@@ -1,0 +1,202 @@
+"""NodeGraphQt's viewer with our own way to look around: pan, zoom, the far layer, the dots in the background."""
+
+from __future__ import annotations
+
+import math
+
+from NodeGraphQt.widgets.viewer import NodeViewer
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QPainter, QResizeEvent, QTransform, QWheelEvent
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsView
+
+from designer.ui.canvas import lod
+from designer.ui.canvas.items import GRID, NodeItem, guarded_draw
+from designer.ui.canvas.look import Band, Look
+from designer.ui.canvas.wires import WireItem
+
+SMALLEST, LARGEST = 0.08, 2.5
+_FINEST = 18
+"""The dots of the grid are never nearer than this many pixels."""
+_WORLD = QRectF(-500_000, -500_000, 1_000_000, 1_000_000)
+_STILL_MS = 120
+"""A zoom has ended when no step has come for so long."""
+_NoContents = QGraphicsItem.GraphicsItemFlag.ItemHasNoContents
+
+
+class ZoomedView(NodeViewer):
+    """Shows a scene at a scale.
+
+    Signals:
+        zoom_changed(float): pixels that a scene unit takes.
+        band_changed(): texts are drawn in other sizes from now on.
+        view_changed(): another part of the scene is seen.
+    """
+
+    zoom_changed = Signal(float)
+    band_changed = Signal()
+    view_changed = Signal()
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.band: Band = look.bands[0]
+        """Sizes of the texts at the present zoom."""
+        self.far = lod.FarLayer()
+        self._is_far, self._count = False, 0
+        self.is_rough = False
+        """Whether a large document is being zoomed: wires are then drawn without smoothing, and without shapes."""
+        self.snaps_now = False
+        """Whether nodes that move keep to the dots of the grid."""
+        self.labelled: list[WireItem] = []
+        """Wires painted in this frame that have a label."""
+        super().__init__()
+        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.BoundingRectViewportUpdate)
+        self.setCacheMode(QGraphicsView.CacheModeFlag.CacheNone)
+        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
+        self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
+        self.setFrameShape(QGraphicsView.Shape.NoFrame)
+        self._cursor_text.setVisible(False)
+        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._still = QTimer(self)
+        self._still.setSingleShot(True)
+        self._still.setInterval(_STILL_MS)
+        self._still.timeout.connect(self._on_still)
+        self.set_look(look)
+
+    # -- how it is drawn -----------------------------------------------------------------------------------------------
+
+    def touched(self, item: QGraphicsItem) -> None:
+        """An item has moved or looks different."""
+        self.far.touch(item)
+        self._repaint_far()
+
+    def _repaint_far(self) -> None:
+        # Items without content ask for no repaint.
+        if self._is_far:
+            self.viewport().update()
+
+    def count_changed(self, count: int) -> None:
+        """How many nodes there are decides how they are drawn from afar."""
+        self._count = count
+        self._choose_layer()
+
+    def _choose_layer(self) -> None:
+        far = self._count > lod.MANY and self.zoom < lod.FAR
+        if far != self._is_far:
+            self._is_far = far
+            for item in self.scene().items():
+                if isinstance(item, (NodeItem, WireItem)):
+                    item.setFlag(_NoContents, far)
+            self.viewport().update()
+
+    def _choose_band(self) -> None:
+        band = self.look.band(self.zoom)
+        if band is not self.band:
+            self.band = band
+            self.band_changed.emit()
+
+    def set_look(self, look: Look) -> None:
+        self.look, self.band = look, look.band(self.zoom)
+        self.scene().setBackgroundBrush(look.canvas)
+        self.viewport().update()
+
+    # -- where we look -------------------------------------------------------------------------------------------------
+
+    @property
+    def zoom(self) -> float:
+        return self.transform().m11()
+
+    @property
+    def middle(self) -> QPointF:
+        """The scene point in the middle of what is seen."""
+        return self._scene_range.center()
+
+    def _update_scene(self) -> None:
+        """Shows `_scene_range`, by scrolling: Qt then moves the pixels and paints only the strip that has come in.
+
+        NodeGraphQt sets a new scene rectangle each time, which paints everything, and adds two pixels at every call.
+        """
+        area = self._scene_range
+        scale = self.viewport().width() / max(area.width(), 1e-6)
+        self.setSceneRect(_WORLD)
+        if not math.isclose(scale, self.zoom, rel_tol=1e-9):
+            self.setTransform(QTransform.fromScale(scale, scale))
+            self._choose_layer()
+            self._choose_band()
+            self.zoom_changed.emit(scale)
+        self.horizontalScrollBar().setValue(round(area.left() * scale))
+        self.verticalScrollBar().setValue(round(area.top() * scale))
+        self.view_changed.emit()
+
+    def look_at(self, centre: QPointF, scale: float) -> None:
+        """Puts a scene point in the middle at a scale."""
+        scale = min(max(scale, SMALLEST), LARGEST)
+        width, height = self.viewport().width() / scale, self.viewport().height() / scale
+        self._scene_range = QRectF(centre.x() - width / 2, centre.y() - height / 2, width, height)
+        self._update_scene()
+
+    def show_rect(self, rect: QRectF, largest: float = 1.0) -> None:
+        """Shows a rectangle whole, never enlarged beyond `largest`."""
+        view, margin = self.viewport(), 16
+        across = (view.width() - 2 * margin) / max(rect.width(), 1)
+        down = (view.height() - 2 * margin) / max(rect.height(), 1)
+        self.look_at(rect.center(), min(across, down, largest))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        centre, scale = self.middle, self.zoom
+        QGraphicsView.resizeEvent(self, event)
+        if event.oldSize().isValid():
+            self.look_at(centre, scale)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """The wheel zooms around the pointer; two fingers on a touchpad pan."""
+        fingers = event.pixelDelta()
+        if not fingers.isNull() and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.pan_by(-QPointF(fingers))
+        else:
+            delta = event.angleDelta().y() or event.angleDelta().x()
+            self.zoom_by(1.0015**delta, event.position().toPoint())
+        event.accept()
+
+    def zoom_by(self, factor: float, at: QPoint) -> None:
+        """Zooms with the scene point under `at` held still."""
+        if self._count > lod.MANY:
+            self.is_rough = True
+            self._still.start()
+        scale = min(max(self.zoom * factor, SMALLEST), LARGEST)
+        held = self.mapToScene(at)
+        middle = QPointF(self.viewport().width() / 2, self.viewport().height() / 2)
+        self.look_at(held - (QPointF(at) - middle) / scale, scale)
+
+    def _on_still(self) -> None:
+        self.is_rough = False
+        self.viewport().update()
+
+    def pan_by(self, pixels: QPointF) -> None:
+        self._scene_range.translate(pixels / self.zoom)
+        self._update_scene()
+
+    # -- background and foreground -------------------------------------------------------------------------------------
+
+    @guarded_draw
+    def drawBackground(self, painter: QPainter, rect: QRectF) -> None:
+        """The dot grid: one tile repeated, which is a hundred times faster than thousands of points."""
+        self.labelled.clear()
+        step = float(GRID)
+        while step * self.zoom < _FINEST:
+            step *= 2
+        pixels = round(step * self.zoom)
+        corner = self.mapFromScene(QPointF(0, 0))
+        painter.save()
+        painter.resetTransform()
+        place = QPointF(-corner.x() % pixels, -corner.y() % pixels)
+        painter.drawTiledPixmap(QRectF(self.viewport().rect()), self.look.dots(pixels), place)
+        painter.restore()
+
+    @guarded_draw
+    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
+        """The far layer in place of the items; from near, the shapes on the wires, over every wire that crosses."""
+        if self._is_far:
+            self.far.draw(painter, self.look)
+        elif not self.is_rough:
+            for wire in self.labelled:
+                wire.draw_label(painter, self.look)
