@@ -62,6 +62,9 @@ ACTIONS: dict[str, Spec] = {
     "snap": Spec("&Snap to grid", "", "grid", "document", "Nodes that are dragged keep to the dots, or no longer"),
     "find_component": Spec("&Find a component", "Ctrl+Shift+F", "magnify"),
     "fit": Spec("&Fit in the window", "F", "fit-to-page-outline", "document", "Show the whole model (F)"),
+    "fit_selection": Spec("Fit the &selection", "Shift+F", "fit-to-screen-outline", "document"),
+    "find_node": Spec("Find a &node…", "Ctrl+F", "text-search", "document", "Nodes by title, component or setting"),
+    "minimap": Spec("&Minimap", "M", "map-outline", "document", "The whole document in a corner, or no longer"),
     "zoom_100": Spec("&100 %", "Ctrl+0", "magnify-scan", "document"),
     "show_problems": Spec("&Problems", "Ctrl+Shift+M", "alert-circle-outline"),
     "show_train": Spec("&Train panel", "Ctrl+Shift+T", "chart-line"),
@@ -80,10 +83,10 @@ MENUS: dict[str, tuple[str, ...]] = {
     ),
     "&Edit": (
         "undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "take_out", "-",
-        "rename", "bypass", "freeze", "unpack", "-", "select_all", "find_component",
+        "rename", "bypass", "freeze", "unpack", "-", "select_all", "find_node", "find_component",
     ),
     "&View": (
-        "fit", "zoom_100", "-", "command_palette", "-",
+        "fit", "fit_selection", "zoom_100", "minimap", "-", "command_palette", "-",
         "show_problems", "show_train", "show_layers", "@panels", "-", "@theme",
     ),
     "&Arrange": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QRectF, QTimer
 from PySide6.QtWidgets import QGraphicsItem
 
 from designer.graph.changes import Change, NodeAdded, NodeChanged, NodeRemoved, WireAdded, WireRemoved
@@ -40,6 +40,8 @@ class Mirror:
         """Whether a change of the document is being drawn: what the scene tells meanwhile comes from no user."""
         self.nodes: dict[str, NodeItem] = {}
         self.wires: dict[str, WireItem] = {}
+        self.on_touched: Callable[[], None] = _nothing
+        """Called when anything has come, gone, moved or changed its looks; often, so it must be cheap."""
         self._result: Mapping[str, Any] = {}
         self._problems: dict[str, list[Mapping[str, Any]]] = {}
         self._faults: dict[tuple[str, str], str] = {}
@@ -82,6 +84,7 @@ class Mirror:
         scene.blockSignals(False)
         self.viewer.count_changed(len(self.nodes))
         self.viewer.viewport().setUpdatesEnabled(True)
+        self.on_touched()
         self.show_result(self._result)
 
     def set_look(self, look: Look) -> None:
@@ -93,6 +96,14 @@ class Mirror:
         self.place_labels()
         self.viewer.far.touch_all(self.items())
         self.viewer.scene().update()
+
+    def area(self) -> QRectF:
+        """What the nodes take up; empty when there are none."""
+        cards = [item.scene_card() for item in self.nodes.values()]
+        if not cards:
+            return QRectF()
+        left, top = min(c.left() for c in cards), min(c.top() for c in cards)
+        return QRectF(left, top, max(c.right() for c in cards) - left, max(c.bottom() for c in cards) - top)
 
     def items(self) -> list[QGraphicsItem]:
         return [*self.nodes.values(), *self.wires.values()]
@@ -164,6 +175,7 @@ class Mirror:
                 self.viewer.remove_item(wire)
         self.viewer.remove_item(item)
         self.viewer.count_changed(len(self.nodes))
+        self.on_touched()
 
     def _remove_wire(self, wire: Wire) -> None:
         if (item := self.wires.pop(wire.id, None)) is not None:
@@ -223,6 +235,7 @@ class Mirror:
     def touched(self, item: QGraphicsItem) -> None:
         """Called by an item that has moved or looks different."""
         self.viewer.touched(item)
+        self.on_touched()
         if not self._settle.isActive():
             self._settle.start()
 
@@ -240,6 +253,10 @@ class Mirror:
             return
         self._settle.stop()
         place_labels(self.nodes.values(), self.wires.values(), self.viewer.band)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _is_fixed(spec: ComponentSpec | None, key: tuple[bool, str]) -> bool:

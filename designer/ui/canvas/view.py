@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QContextMenuEvent, QCursor, QGuiApplication, QKeyEvent, QKeySequence, QShowEvent
+from PySide6.QtGui import QContextMenuEvent, QCursor, QGuiApplication, QKeyEvent, QKeySequence, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QMenu, QVBoxLayout
 from shiboken6 import isValid
 
@@ -15,8 +15,10 @@ from designer.graph.clipboard import can_paste
 from designer.graph.document import Document
 from designer.ui import theme as themes
 from designer.ui.canvas.editing import EditedCanvas
+from designer.ui.canvas.finding import FindBar
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort
 from designer.ui.canvas.look import Look
+from designer.ui.canvas.minimap import Minimap
 from designer.ui.canvas.placing import SIDES
 from designer.ui.canvas.renaming import TitleEditor
 from designer.ui.canvas.search import SearchPopup
@@ -24,6 +26,8 @@ from nodes.sdk.spec import Catalogue
 
 READABLE, OPENED = 0.4, 0.5
 """A document that would be smaller than the first when it is shown whole opens at its beginning, at the second."""
+OVERLAY_GAP = 12
+"""Pixels between the edge of the canvas and what stands over it."""
 _Keys = QKeySequence.StandardKey
 
 
@@ -54,6 +58,9 @@ class CanvasView(EditedCanvas):
         self._reselected.timeout.connect(self._on_selection)
         self.search = SearchPopup(self, self._on_found)
         self.titles = TitleEditor(self, self.viewer)
+        self.minimap = Minimap(self, self.mirror)
+        self.mirror.on_touched = self.minimap.document_changed
+        self.find_bar = FindBar(self, self.mirror, self._on_found_node)
         self._connect()
         self.set_document(document)
 
@@ -71,6 +78,7 @@ class CanvasView(EditedCanvas):
     def set_document(self, document: Document | None) -> None:
         """Shows another document, or none."""
         self.search.close()
+        self.find_bar.hide()
         self.mirror.show(document)
         self.selection_changed.emit([])
         self._fit_when_shown = not self.isVisible()
@@ -96,6 +104,17 @@ class CanvasView(EditedCanvas):
             self._fit_when_shown = False
             self.show_start()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_overlays()
+
+    def _place_overlays(self) -> None:
+        """What stands over the canvas keeps to its corner."""
+        gap = OVERLAY_GAP
+        self.minimap.move(self.width() - self.minimap.width() - gap, self.height() - self.minimap.height() - gap)
+        self.find_bar.adjustSize()
+        self.find_bar.move(self.width() - self.find_bar.width() - gap, gap)
+
     # -- where we look -------------------------------------------------------------------------------------------------
 
     def centre_on(self, node_id: str) -> None:
@@ -103,10 +122,20 @@ class CanvasView(EditedCanvas):
         if (item := self.nodes.get(node_id)) is not None:
             self.viewer.look_at(item.scene_card().center(), max(self.viewer.zoom, 0.7))
 
+    def find_node(self) -> None:
+        """Opens the line that finds nodes."""
+        if self.nodes:
+            self.find_bar.open_bar()
+            self._place_overlays()
+
+    def _on_found_node(self, node_id: str) -> None:
+        self.select([node_id])
+        self.centre_on(node_id)
+
     def fit(self) -> None:
         """Shows the whole document."""
         if self.nodes:
-            self.viewer.show_rect(self._area())
+            self.viewer.show_rect(self.mirror.area())
         else:
             self.viewer.look_at(QPointF(0, 0), 1.0)
 
@@ -121,18 +150,21 @@ class CanvasView(EditedCanvas):
         self.fit()
         if self.viewer.zoom >= READABLE or not self.nodes:
             return
-        area = self._area()
+        area = self.mirror.area()
         first = min((item.scene_card() for item in self.nodes.values()), key=lambda card: card.left())
         wide, high = self.viewer.viewport().width() / OPENED, self.viewer.viewport().height() / OPENED
         down = area.center().y() if area.height() < high else first.center().y()
         self.viewer.look_at(QPointF(area.left() + wide / 2 - 24 / OPENED, down), OPENED)
 
-    def _area(self) -> QRectF:
-        """What the nodes take up."""
-        cards = [item.scene_card() for item in self.nodes.values()]
-        left, top = min(c.left() for c in cards), min(c.top() for c in cards)
-        right, bottom = max(c.right() for c in cards), max(c.bottom() for c in cards)
-        return QRectF(left, top, right - left, bottom - top)
+    def fit_selection(self) -> None:
+        """Shows the selected nodes as large as they fit, up to 100 %."""
+        whole = QRectF()
+        for node_id in self.selected_ids():
+            whole = whole.united(self.nodes[node_id].scene_card())
+        if whole.isEmpty():
+            self.fit()
+        else:
+            self.viewer.show_rect(whole.adjusted(-40, -40, 40, 40))
 
     def zoom_100(self) -> None:
         self.viewer.look_at(self.viewer.middle, 1.0)
@@ -243,7 +275,10 @@ class CanvasView(EditedCanvas):
             "spread_down": partial(self.spread, False),
             "snap": self.toggle_snap,
             "fit": self.fit,
+            "fit_selection": self.fit_selection,
             "zoom_100": self.zoom_100,
+            "find_node": self.find_node,
+            "minimap": self.minimap.toggle,
         }
 
     def _entries(self) -> list[tuple[str, Callable[[], Any], Any, bool]]:
@@ -270,7 +305,10 @@ class CanvasView(EditedCanvas):
             ("Arrange", self.arrange, None, bool(self.nodes)),
             ("Select all", self.select_all, _Keys.SelectAll, bool(self.nodes)),
             ("Zoom to fit", self.fit, "F", bool(self.nodes)),
+            ("Zoom to selection", self.fit_selection, "Shift+F", some),
             ("Zoom to 100 %", self.zoom_100, "Ctrl+0", bool(self.nodes)),
+            ("Find a node…", self.find_node, "Ctrl+F", bool(self.nodes)),
+            ("Minimap", self.minimap.toggle, "M", bool(self.nodes)),
         ]
 
 
