@@ -6,15 +6,19 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+import timm
 import torch
 from timm.models.byobnet import RepVggBlock
 from torch import Tensor, nn
 
+from nodes.backbones.hrnet import HRNetExchange, hrnet
 from nodes.backbones.mhaf import mhaf
 from nodes.msblock import MSBlock
 from nodes.rep import RepConv, RepVGGBlock
 from nodes.reparam import fuse
 from nodes.rephms import RepHMS, RepLKConv
+from nodes.weights import Pretrained, carry_over
+from nodes.weights.hrnet import PRETRAINED, RENAME
 from tests.nodes.test_reparam import with_statistics
 
 
@@ -106,3 +110,45 @@ def test_msblock_cascade() -> None:
 def test_msblock_needs_channels_to_squeeze() -> None:
     with pytest.raises(ValueError, match="squeeze is 16, must be at most the 8 channels"):
         MSBlock(8, squeeze=16)
+
+
+@torch.no_grad()
+def test_hrnet_is_timms() -> None:
+    """All branches of timm's model, taken before the layers that widen them for its classifier."""
+    theirs = random_norms(timm.create_model("hrnet_w18"))
+    ours = hrnet.build((1, 3, 64, 96)).eval()
+    carried = carry_over(ours, theirs.state_dict(), RENAME)
+    assert carried.missing == carried.wrong == ()
+    assert {key.partition(".")[0] for key in carried.left} == {
+        "incre_modules", "downsamp_modules", "final_layer", "classifier"
+    }  # fmt: skip
+    image = torch.rand(2, 3, 64, 96)
+    x = theirs.act2(theirs.bn2(theirs.conv2(theirs.act1(theirs.bn1(theirs.conv1(image))))))
+    for found, wanted in zip(ours(image), theirs.stages(x), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize("entry", PRETRAINED[-1:], ids=lambda e: e.model)  # others are rows of the table
+def test_the_widest_hrnet_has_the_published_parameters(entry: Pretrained) -> None:
+    with torch.device("meta"):
+        theirs = timm.create_model(entry.model).state_dict()
+        ours = hrnet.build((1, 3, 64, 64), **entry.params).state_dict()
+    renamed = {new: value.shape for key, value in theirs.items() if (new := entry.rename(key)) is not None}
+    assert renamed == {key: value.shape for key, value in ours.items()}
+
+
+def test_exchange_by_hand() -> None:
+    """Maps of 1, 10 and 100 and convolutions that average: each branch gets their sum, 111, at its own size."""
+    sizes = ((8, 12), (4, 6), (2, 3))
+    maps = [torch.full((1, 1, *s), 10.0**i) for i, s in enumerate(sizes)]
+    for target, size in enumerate(sizes):
+        exchange = HRNetExchange((1, 1, 1), target).eval()
+        for conv in (m for m in exchange.modules() if isinstance(m, nn.Conv2d)):
+            nn.init.zeros_(conv.weight)
+            nn.init.ones_(conv.weight[..., conv.kernel_size[0] // 2, conv.kernel_size[1] // 2])
+        assert_close(exchange(*maps), torch.full((1, 1, *size), 111.0))
+
+
+def test_exchange_needs_its_target() -> None:
+    with pytest.raises(ValueError, match=r"target is 2, there are 2 maps. Choose 0 to 1"):
+        HRNetExchange((8, 16), 2)
