@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nodes.conv import ConvNormAct
-from nodes.sdk.declare import Dim, Range, component
+from nodes.sdk.declare import Choices, Dim, Range, component
 
 
 def _check_padding(padding: int, kernel_size: int) -> None:
@@ -80,6 +80,72 @@ class GlobalAvgPool(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C 1 1"]:
         return x.mean((2, 3), keepdim=True)
+
+
+@component("pooling", aliases=("GMP", "AdaptiveMaxPool2d"))
+class GlobalMaxPool(nn.Module):
+    """Keeps the strongest value of each channel over the whole map.
+
+    Shapes: x [B, C, H, W] -> [B, C, 1, 1].
+    """
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C 1 1"]:
+        return x.amax((2, 3), keepdim=True)
+
+
+@component("pooling", aliases=("AdaptiveAvgPool2d", "AdaptiveMaxPool2d"))
+class AdaptivePool(nn.Module):
+    """Pools to a height and width, whatever the size that comes in.
+
+    Args:
+        height: rows it gives.
+        width: columns it gives.
+        mode: `average`, or `max` for the strongest value.
+
+    Shapes: x [B, C, H, W] -> [B, C, height, width].
+    """
+
+    def __init__(
+        self,
+        height: Annotated[int, Range(1, 4096)] = 1,
+        width: Annotated[int, Range(1, 4096)] = 1,
+        mode: Annotated[str, Choices("average", "max")] = "average",
+    ) -> None:
+        super().__init__()
+        self.pool = (nn.AdaptiveAvgPool2d if mode == "average" else nn.AdaptiveMaxPool2d)((height, width))
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C I J"]:
+        return self.pool(x)
+
+
+@component("pooling", paper="He et al. 2015, arXiv:1406.4729", aliases=("Spatial pyramid pooling",))
+class SPP(nn.Module):
+    """Spatial pyramid pooling: max-pools of several sizes side by side, concatenated and fused.
+
+    Args:
+        out_channels: channels it gives.
+        kernel_sizes: sides of the windows; odd.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H, W].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 256,
+        kernel_sizes: Annotated[tuple[int, ...], Range(3, 31, 2)] = (5, 9, 13),
+    ) -> None:
+        super().__init__()
+        if even := [k for k in kernel_sizes if k % 2 == 0]:
+            raise ValueError(f"kernel_sizes has {even[0]}, they must be odd. Use {even[0] + 1}.")
+        half = max(1, in_channels // 2)
+        self.cv1 = ConvNormAct(in_channels, half, 1)
+        self.pools = nn.ModuleList(nn.MaxPool2d(k, 1, k // 2) for k in kernel_sizes)
+        self.cv2 = ConvNormAct((1 + len(kernel_sizes)) * half, out_channels, 1)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        x = self.cv1(x)
+        return self.cv2(torch.cat([x, *(pool(x) for pool in self.pools)], 1))
 
 
 @component(

@@ -1,4 +1,4 @@
-"""Changing the size of maps without learned weights."""
+"""Changing the size of maps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.sdk.declare import Choices, Range, component
+from nodes.sdk.declare import Choices, Dim, Range, component
 
 
 @component("resize", aliases=("Interpolate", "nn.Upsample"))
@@ -32,6 +32,71 @@ class Upsample(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H*s W*s"]:
         return functional.interpolate(x, scale_factor=float(self.scale), mode=self.mode)
+
+
+@component("resize", aliases=("Resize", "nn.functional.interpolate"))
+class Interpolate(nn.Module):
+    """Resizes a map by any factor, or to a height and width.
+
+    Args:
+        scale: how many times larger; below 1 it becomes smaller. Not used when a size is given.
+        size: height and width in cells; empty to use the factor.
+        mode: `nearest` repeats or drops cells, `bilinear` and `bicubic` blend them.
+
+    Shapes: x [B, C, H, W] -> [B, C, H*scale, W*scale], rounded down, or [B, C, *size].
+    """
+
+    def __init__(
+        self,
+        scale: Annotated[float, Range(0.01, 32)] = 2.0,
+        size: Annotated[tuple[int, ...], Range(1, 16384)] = (),
+        mode: Annotated[str, Choices("nearest", "bilinear", "bicubic")] = "bilinear",
+    ) -> None:
+        super().__init__()
+        if len(size) not in (0, 2):
+            raise ValueError(f"size has {len(size)} numbers, must have 2, height and width, or none.")
+        self.scale, self.size, self.mode = scale, tuple(size), mode
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C I J"]:
+        if self.size:
+            return functional.interpolate(x, size=self.size, mode=self.mode)
+        return functional.interpolate(x, scale_factor=self.scale, mode=self.mode)
+
+
+@component("resize", title="Transposed conv", aliases=("Deconvolution", "ConvTranspose2d", "Up-convolution"))
+class ConvTranspose(nn.Module):
+    """Enlarges a map with learned weights: each cell paints a kernel of cells.
+
+    A kernel that the stride does not divide paints some cells more often than others, a checkerboard.
+
+    Args:
+        out_channels: channels it gives.
+        kernel_size: side of the kernel.
+        stride: how many times larger.
+        bias: adds a learned constant per channel.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H*stride, W*stride].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
+        kernel_size: Annotated[int, Range(1, 16)] = 2,
+        stride: Annotated[int, Range(1, 16)] = 2,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if kernel_size < stride:
+            raise ValueError(f"kernel_size is {kernel_size}, must be at least the stride {stride}. Use {stride}.")
+        # The rim that makes the result exactly `stride` times larger.
+        rim = kernel_size - stride
+        self.conv = nn.ConvTranspose2d(
+            in_channels, out_channels, kernel_size, stride, (rim + 1) // 2, rim % 2, bias=bias
+        )
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H*s W*s"]:
+        return self.conv(x)
 
 
 @component("resize", aliases=("Interpolate", "Resize to", "Upsample to"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from nodes.conv import ConvNormAct
-from nodes.sdk.declare import Dim, Range, component
+from nodes.sdk.declare import Dim, Range, Unit, component
 
 
 @component("stem", aliases=("Stem", "YOLO stem"))
@@ -52,3 +53,50 @@ class ResNetStem(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/4 W/4"]:
         return self.pool(self.relu(self.bn(self.conv(x))))
+
+
+@component("stem", title="Focus stem", aliases=("Space to depth", "Pixel unshuffle", "YOLOv5 Focus"))
+class FocusStem(nn.Module):
+    """Each 2x2 square of pixels becomes four times the channels, then a 3x3 convolution: no pixel is skipped.
+
+    Args:
+        out_channels: channels it gives.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H/2, W/2]; the last row or column of an odd size left out.
+    """
+
+    def __init__(
+        self, in_channels: Annotated[int, Dim("C")], out_channels: Annotated[int, Range(1, 65536, 8)] = 64
+    ) -> None:
+        super().__init__()
+        self.conv = ConvNormAct(4 * in_channels, out_channels, 3)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H_half W_half"]:
+        height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
+        x = x[..., :height, :width]
+        corners = (x[..., row::2, column::2] for column in (0, 1) for row in (0, 1))
+        return self.conv(torch.cat(list(corners), 1))
+
+
+@component("stem", title="Patch stem", paper="Dosovitskiy et al. 2021, arXiv:2010.11929", aliases=("Patchify", "ViT"))
+class PatchStem(nn.Module):
+    """Cuts the image into squares and projects each: a convolution whose stride is its kernel.
+
+    Args:
+        out_channels: channels it gives.
+        patch: side of a square.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H/patch, W/patch], rounded down.
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 96,
+        patch: Annotated[int, Range(1, 64), Unit("px")] = 4,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, patch, patch)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H_patch W_patch"]:
+        return self.conv(x)

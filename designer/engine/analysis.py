@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from nodes.sdk.build import Info, call_order, info_of
+from nodes.sdk.build import Info, call_order, info_of, kind_on
 from nodes.sdk.errors import ComponentError
 from nodes.sdk.spec import ComponentSpec
 
@@ -154,7 +154,7 @@ def _outputs(spec: ComponentSpec, returned: Any) -> dict[str, Info]:
                 "Return a tensor, or the declared NamedTuple of tensors.",
                 spec.file, spec.line,
             )  # fmt: skip
-    return {port.name: info_of(value, port.kind) for port, value in given}
+    return {port.name: info_of(value, kind_on(port, value)) for port, value in given}
 
 
 class _Macs(TorchDispatchMode):

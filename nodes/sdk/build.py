@@ -132,6 +132,8 @@ def _derive(
     kind, _, of = param.derived.partition(":")
     if kind == "dim":
         return dims[of]
+    if kind == "count":
+        return len(port_infos(inputs, of))
     if image_size is None:
         raise BadInput(
             f"{spec.name} must know the image size. Wire it, through other nodes, to an image input.", of, "stride"
@@ -236,7 +238,13 @@ def output_infos(spec: ComponentSpec, module: nn.Module, inputs: Mapping[str, In
         module.train(training)
     values = (returned,) if len(spec.outputs) == 1 else tuple(returned)
     given = ((p, v) for p, v in zip(spec.outputs, values, strict=True) if v is not None)
-    return {port.name: info_of(value, port.kind) for port, value in given}
+    return {port.name: info_of(value, kind_on(port, value)) for port, value in given}
+
+
+def kind_on(port: Port, value: Any) -> PortKind:
+    """What flows out of a port; where it takes any kind, the rank says what it is."""
+    by_rank: dict[int, PortKind] = {4: "map", 3: "tokens", 2: "vector"}
+    return by_rank.get(value.ndim, "any") if port.kind == "any" and isinstance(value, Tensor) else port.kind
 
 
 def info_of(value: Any, kind: PortKind) -> Info:

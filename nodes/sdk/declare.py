@@ -38,6 +38,13 @@ class Dim:
 
 
 @dataclass(frozen=True)
+class Count:
+    """Marks a parameter that is how many wires arrive at the variadic port `port`."""
+
+    port: str
+
+
+@dataclass(frozen=True)
 class Stride:
     """Marks a parameter that is how many image pixels one cell of port `port` covers."""
 
@@ -228,7 +235,7 @@ def _param(arg: inspect.Parameter, hint: Any, help_text: str, where: _Where) -> 
     if typing.get_origin(hint) is Annotated:
         hint, *rest = typing.get_args(hint)
         markers = tuple(rest)
-    elif isinstance(hint, (Dim, Stride)):
+    elif isinstance(hint, (Dim, Stride, Count)):
         hint, markers = int, (hint,)
     bounds = next((m for m in markers if isinstance(m, Range)), Range())
     choices = next((m.values for m in markers if isinstance(m, Choices)), ())
@@ -236,6 +243,7 @@ def _param(arg: inspect.Parameter, hint: Any, help_text: str, where: _Where) -> 
         choices = typing.get_args(hint)
     derived = next((f"dim:{m.letter}" for m in markers if isinstance(m, Dim)), "")
     derived = derived or next((f"stride:{m.port}" for m in markers if isinstance(m, Stride)), "")
+    derived = derived or next((f"count:{m.port}" for m in markers if isinstance(m, Count)), "")
     has_default = arg.default is not arg.empty
     param = Param(
         name=arg.name,
@@ -297,8 +305,8 @@ def _check_derived(params: tuple[Param, ...], inputs: tuple[Port, ...], where: _
             raise where.error(
                 f"{param.name} is Dim({of!r}), but no input has that letter. They have: {' '.join(sorted(letters))}."
             )
-        if kind == "stride" and of not in {p.name for p in inputs}:
-            raise where.error(f"{param.name} is Stride({of!r}), but there is no input of that name.")
+        if kind in ("stride", "count") and of not in {p.name for p in inputs}:
+            raise where.error(f"{param.name} is {kind.title()}({of!r}), but there is no input of that name.")
 
 
 def parse_docstring(doc: str | None) -> tuple[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -43,6 +44,8 @@ def letter_size(letter: str, size: tuple[int, int], batch: int) -> int:
 
 def dim_size(dim: str, size: tuple[int, int], batch: int) -> int:
     """The size of one entry of a dims string: `H`, `H/4` (rounded up, as strided convolutions do), `3`."""
+    if "*" in dim:
+        return math.prod(dim_size(part, size, batch) for part in dim.split("*"))
     letter, _, divisor = dim.partition("/")
     whole = int(letter) if letter.isdigit() else letter_size(letter, size, batch)
     return -(-whole // int(divisor or 1))
@@ -66,7 +69,7 @@ def _value(port: Port, wire: int, size: tuple[int, int], batch: int, generator: 
     if port.kind == "detections":
         return Detections(torch.zeros(batch, 5, 4), torch.zeros(batch, 5), torch.full((batch, 5), -1))
     shape = []
-    for dim in port.dims.split():
+    for dim in ("B C H W" if "..." in port.dims else port.dims).split():
         free = dim.endswith("_") and port.variadic  # differs from wire to wire: channels grow, sizes halve
         base = dim_size(dim.rstrip("_"), size, batch)
         shape.append(base if not free else base + 16 * wire if dim == "C_" else -(-base // 2**wire))

@@ -92,6 +92,8 @@ def test_shapes_on_meta_and_declared_dims_are_those_of_a_real_run(component_id: 
             }
             continue
         assert info.shape == tuple(value.shape)
+        if "..." in port.dims:
+            continue
         for dim, got in zip(port.dims.split(), value.shape, strict=True):
             letter, _, divisor = dim.partition("/")
             if (letter in given and (not divisor or divisor.isdigit())) or letter.isdigit():
