@@ -15,12 +15,13 @@ from designer.graph.storage import dump, parse
 
 
 def copy_nodes(document: Document, ids: Iterable[str]) -> str:
-    """The nodes and the wires between them, as the text of a document."""
+    """The nodes, the wires between them and the frames around them, as the text of a document."""
     chosen = set(ids)
     part = GraphData(
         name="Clipboard",
         nodes=[n for n in document.data.nodes if n.id in chosen],
         wires=[w for w in document.data.wires if w.source in chosen and w.target in chosen],
+        groups=[g for g in document.data.groups if g.nodes and chosen.issuperset(g.nodes)],
     )
     return dump(part)
 
@@ -61,4 +62,6 @@ def paste_nodes(document: Document, text: str, offset: tuple[float, float] = (40
         for wire in part.wires:
             if wire.source in ids and wire.target in ids:
                 document.connect(ids[wire.source], ids[wire.target], wire.source_port, wire.target_port)
+        for group in part.groups:
+            document.add_group(group.title, [ids[n] for n in group.nodes if n in ids], color=group.color)
     return list(ids.values())

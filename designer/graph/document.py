@@ -164,9 +164,11 @@ class Document:
         with self.edit(f"Delete {found[0].title}" if len(found) == 1 else f"Delete {len(found)} nodes"):
             for wire in [w for w in self.data.wires if w.source in ids or w.target in ids]:
                 self.disconnect(wire)
-            for group in self.data.groups:
-                if ids & set(group.nodes):
-                    self.set_group(group, nodes=[n for n in group.nodes if n not in ids])
+            for group in list(self.data.groups):
+                if left := [n for n in group.nodes if n not in ids]:
+                    self.set_group(group, nodes=left)
+                elif group.nodes:
+                    self.remove_group(group)
             for node in found:
                 self._do("Delete", [NodeRemoved(node, self.data.nodes.index(node))])
 

@@ -49,7 +49,7 @@ class Wire(Part):
 
 
 class Group(Part):
-    """A titled frame around nodes."""
+    """A titled frame around nodes; without nodes a note, `title` being its words, at x and y."""
 
     id: str = Field(min_length=1)
     title: str = ""

@@ -59,6 +59,9 @@ ACTIONS: dict[str, Spec] = {
     "align_middle": Spec("Align &middles", "", "align-vertical-center", "selection", "Side by side"),
     "spread_across": Spec("Equal gaps a&cross", "", "distribute-horizontal-center", "selection"),
     "spread_down": Spec("Equal gaps &down", "", "distribute-vertical-center", "selection"),
+    "frame": Spec("&Frame", "Ctrl+G", "select-group", "selection", "A titled frame around the selected nodes"),
+    "unframe": Spec("&Unframe", "Ctrl+Shift+G", "select-remove", "selection", "Take nodes out of their frame"),
+    "note": Spec("Add a &note", "Ctrl+Shift+N", "note-outline", "document", "Words on the canvas"),
     "snap": Spec("&Snap to grid", "", "grid", "document", "Nodes that are dragged keep to the dots, or no longer"),
     "find_component": Spec("&Find a component", "Ctrl+Shift+F", "magnify"),
     "fit": Spec("&Fit in the window", "F", "fit-to-page-outline", "document", "Show the whole model (F)"),
@@ -90,7 +93,8 @@ MENUS: dict[str, tuple[str, ...]] = {
         "show_problems", "show_train", "show_layers", "@panels", "-", "@theme",
     ),
     "&Arrange": (
-        "arrange", "-", "align_left", "align_centre", "align_right", "align_top", "align_middle", "align_bottom", "-",
+        "arrange", "frame", "unframe", "note", "@colour", "-",
+        "align_left", "align_centre", "align_right", "align_top", "align_middle", "align_bottom", "-",
         "spread_across", "spread_down", "-", "snap",
     ),
     "&Model": ("train", "-", "export_pytorch", "export_onnx", "-", "user_components", "@advice"),
@@ -158,4 +162,5 @@ _SUBMENUS = {
     "theme": "&Theme",
     "advice": "Ad&vice",
     "panels": "Pa&nels",
+    "colour": "&Colour",
 }

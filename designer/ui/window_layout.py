@@ -133,6 +133,7 @@ class WindowLayout(QMainWindow):
             add = menus["templates"].addAction(template.title)
             add.setToolTip(template.summary)
             add.triggered.connect(lambda _checked=False, name=template.name: self.template_chosen.emit(name))
+        self.canvas.fill_colours(menus["colour"])
         group = QActionGroup(self)
         self._theme_picks: dict[str, QAction] = {}
         theme.manager.changed.connect(self._on_theme)

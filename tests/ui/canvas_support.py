@@ -5,6 +5,7 @@ from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from designer.ui.canvas.frames import FrameItem
 from designer.ui.palette import MIME
 from nodes.sdk.spec import Catalogue, ComponentSpec, Param, Port
 
@@ -102,6 +103,16 @@ def is_mirror(view):
         wrong.append(("items", len(drawn_nodes)))
     if {id(i) for i in drawn_wires} != {id(i) for i in view.wires.values()}:
         wrong.append(("pipes", len(drawn_wires)))
+    groups = {g.id: g for g in data.groups}
+    if view.mirror.frames.keys() != groups.keys():
+        wrong.append(("frames", view.mirror.frames.keys() ^ groups.keys()))
+    if {id(i) for i in scene.items() if isinstance(i, FrameItem)} != {id(i) for i in view.mirror.frames.values()}:
+        wrong.append(("frame items", ""))
+    for key, frame in view.mirror.frames.items():
+        if key in groups and [i.id for i in frame.members] != groups[key].nodes:
+            wrong.append(("members", key))
+        if not all(frame.scene_box().contains(i.scene_card()) and i.frame is not None for i in frame.members):
+            wrong.append(("frame box", key))
     if any(i.scene() is not scene for i in view.nodes.values()):
         wrong.append(("scene", ""))
     return wrong

@@ -56,6 +56,7 @@ class Fuzz:
             *[self.add] * 5, *[self.connect] * 14, *[self.undo] * 2, self.drop, self.remove, self.move, self.drag,
             self.rename, self.param, self.disconnect, self.lift, self.slice, self.replace, self.paste, self.redo,
             self.redo, self.disable, self.catalogue, self.result, self.many,
+            self.frame, self.note,
         ]  # fmt: skip
 
     @property
@@ -135,6 +136,17 @@ class Fuzz:
     def paste(self):
         self.view.select([self.node(), self.node()])
         self.view.duplicate()
+
+    def frame(self):
+        ids = {self.node() for _ in range(self.random.randrange(1, 4))}
+        self.view.select(ids)
+        self.random.choice([self.view.frame_selection, self.view.unframe])()
+        self.view.titles.hide()
+
+    def note(self):
+        self.doc.add_group("Words", [], x=float(self.random.randrange(300)))
+        if self.random.random() < 0.5:
+            self.doc.set_group(self.random.choice(self.doc.data.groups), title="Other", color="#3b82f6")
 
     def many(self):
         """Several edits as one step, sometimes taken back because the last fails."""

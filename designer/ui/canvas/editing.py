@@ -12,12 +12,14 @@ from designer.graph.clipboard import can_paste, copy_nodes, paste_nodes
 from designer.graph.document import Document
 from designer.graph.rewire import remove_and_join
 from designer.ui import wording
+from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.graph import CanvasGraph
 from designer.ui.canvas.items import NodeItem
 from designer.ui.canvas.layout import layout
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.mirror import Mirror
 from designer.ui.canvas.placing import Places, Side, align, spread
+from designer.ui.canvas.renaming import TitleEditor
 from designer.ui.canvas.viewer import CanvasViewer
 from designer.ui.canvas.wires import WireItem
 from nodes.sdk.spec import Catalogue
@@ -50,6 +52,7 @@ class EditedCanvas(QWidget):
         self.viewer = CanvasViewer(look)
         self.mirror = Mirror(self.viewer, look, catalogue)
         self.graph = CanvasGraph(self.viewer, self.mirror)
+        self.titles = TitleEditor(self, self.viewer)
         self._pasted = 0
 
     @property
@@ -74,6 +77,10 @@ class EditedCanvas(QWidget):
     def selected_wires(self) -> list[str]:
         return [wire_id for wire_id, item in self.wires.items() if item.isSelected()]
 
+    def selected_frames(self) -> list[FrameItem]:
+        """Frames and notes that are selected themselves; their nodes may be selected without."""
+        return [frame for frame in self.mirror.frames.values() if frame.isSelected()]
+
     def select(self, ids: Iterable[str]) -> None:
         """Selects these nodes and nothing else."""
         wanted = set(ids)
@@ -93,15 +100,19 @@ class EditedCanvas(QWidget):
     def delete_selected(self) -> None:
         """Deletes the selected nodes and wires as one step."""
         ids, wires = self.selected_ids(), self.selected_wires()
-        if not ids and not wires:
+        notes = [frame.content for frame in self.selected_frames() if frame.is_note]
+        if not ids and not wires and not notes:
             return
 
         def delete(document: Document) -> None:
-            count = len(ids) + len(wires)
-            one = document.node(ids[0]).title if ids else "wire"
-            with document.edit(f"Delete {one}" if count == 1 else f"Delete {count} {'items' if wires else 'nodes'}"):
+            count = len(ids) + len(wires) + len(notes)
+            one = document.node(ids[0]).title if ids else ("wire" if wires else "note")
+            kind = "items" if wires or notes else "nodes"
+            with document.edit(f"Delete {one}" if count == 1 else f"Delete {count} {kind}"):
                 for wire in wires:
                     document.disconnect(wire)
+                for note in notes:
+                    document.remove_group(note)
                 if ids:
                     document.remove(*ids)
 
@@ -192,6 +203,63 @@ class EditedCanvas(QWidget):
         self.graph.edit(lambda document: document.move({i: (x + dx, y + dy) for i, (x, y) in places.items()}))
         self.mirror.place_labels()
 
+    def frame_selection(self) -> None:
+        """Puts a titled frame around the selected nodes; they leave the frames that they were in."""
+        ids = self.selected_ids()
+
+        def act(document: Document) -> str:
+            with document.edit("Frame " + (f"{len(ids)} nodes" if len(ids) > 1 else document.node(ids[0]).title)):
+                _leave(document, set(ids))
+                return document.add_group("Frame", ids).id
+
+        if ids and (made := self.graph.edit(act)) is not None:
+            self.select([])
+            self.edit_words(made)
+
+    def unframe(self) -> None:
+        """Takes the selected nodes out of their frames; a frame that is left empty goes."""
+        ids = set(self.selected_ids())
+        if not any(ids & set(group.nodes) for group in (self.document.data.groups if self.document else ())):
+            self.status.emit("None of the selected nodes is in a frame.")
+            return
+
+        def act(document: Document) -> None:
+            with document.edit("Unframe"):
+                _leave(document, ids)
+
+        self.graph.edit(act)
+
+    def add_note(self, at: QPointF | None = None) -> None:
+        """Puts a note on the canvas and opens it for typing."""
+        place = at if at is not None else self.viewer.middle
+        made = self.graph.edit(lambda document: document.add_group("Note", [], x=round(place.x()), y=round(place.y())))
+        if made is not None:
+            self.edit_words(made.id)
+
+    def edit_words(self, frame_id: str) -> None:
+        """Opens a frame's title or a note for typing."""
+        frame = self.mirror.frames[frame_id]
+
+        def take(text: str) -> None:
+            if frame_id in self.mirror.frames:
+                self.graph.edit(lambda document: document.set_group(frame.content, title=text))
+
+        self.titles.open_at(frame.scene_bar(), frame.content.title, take)
+
+    def colour_selection(self, colour: str) -> None:
+        """Gives the selected nodes and frames a colour, or with "" that of their category."""
+        ids, frames = self.selected_ids(), self.selected_frames()
+
+        def act(document: Document) -> None:
+            with document.edit("Colour"):
+                for node_id in ids if not frames else ():
+                    document.set_color(node_id, colour)
+                for frame in frames:
+                    document.set_group(frame.content, color=colour)
+
+        if ids or frames:
+            self.graph.edit(act)
+
     def align(self, side: Side) -> None:
         """Puts one side of the selected cards on a line."""
         self._place(lambda cards: align(cards, side), 2, "Align")
@@ -233,3 +301,13 @@ class EditedCanvas(QWidget):
             self.document.move(places)
         else:
             self.viewer.pan_by(QPointF(dx, dy) * 4)
+
+
+def _leave(document: Document, ids: set[str]) -> None:
+    """Takes nodes out of the frames that they are in."""
+    for group in list(document.data.groups):
+        left = [n for n in group.nodes if n not in ids]
+        if group.nodes and not left:
+            document.remove_group(group)
+        elif len(left) < len(group.nodes):
+            document.set_group(group, nodes=left)

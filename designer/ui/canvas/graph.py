@@ -23,6 +23,7 @@ from designer.graph.connect import fits
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.rewire import insert_on
+from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort, NodeItem
 from designer.ui.canvas.mirror import Mirror
 from designer.ui.canvas.placing import make_room
@@ -124,10 +125,35 @@ class CanvasGraph(NodeGraph):
 
     # -- NodeGraphQt's slots -------------------------------------------------------------------------------------------
 
-    def _on_nodes_moved(self, moved: Mapping[NodeItem, tuple[float, float]]) -> None:
-        """Nodes were dragged; `moved` has where they were."""
-        places = {item.id: (round(item.x()), round(item.y())) for item in moved}
-        self.edit(lambda document: document.move(places))
+    def _on_nodes_moved(self, moved: Mapping[NodeItem | FrameItem, tuple[float, float]]) -> None:
+        """Nodes and notes were dragged; `moved` has where they were. A node let go in a frame belongs to it then."""
+        places = {i.id: (round(i.x()), round(i.y())) for i in moved if isinstance(i, NodeItem)}
+        notes = {i: (round(i.x()), round(i.y())) for i in moved if isinstance(i, FrameItem)}
+        entered = {i.id: f for i in moved if isinstance(i, NodeItem) and (f := self._frame_under(i)) is not None}
+        count = len(places) + len(notes)
+        one = next(iter(notes)).content.title if notes else ""
+
+        def act(document: Document) -> None:
+            if not notes and not entered:
+                document.move(places)  # a step of its own name
+                return
+            with document.edit(f"Move {count} items" if count > 1 else f"Move {one or 'into a frame'}"):
+                document.move(places)
+                for note, (x, y) in notes.items():
+                    document.set_group(note.content, x=x, y=y)
+                for frame in set(entered.values()):
+                    joined = [n for n, f in entered.items() if f is frame]
+                    document.set_group(frame.content, nodes=[*frame.content.nodes, *joined])
+
+        self.edit(act)
+
+    def _frame_under(self, item: NodeItem) -> FrameItem | None:
+        """The frame that a node without one was let go in."""
+        if item.frame is not None:
+            return None
+        middle = item.scene_card().center()
+        frames = (f for f in self.mirror.frames.values() if not f.is_note and f.scene_box().contains(middle))
+        return next(frames, None)
 
     def _on_connection_changed(self, disconnected: _Pairs, connected: _Pairs) -> None:
         """A wire was drawn, put elsewhere or pulled off."""

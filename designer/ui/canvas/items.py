@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from NodeGraphQt.constants import PortTypeEnum
 from NodeGraphQt.qgraphics.node_abstract import AbstractNodeItem
@@ -22,6 +22,9 @@ from designer.graph.model import Node
 from designer.ui.canvas import cards, paint
 from designer.ui.canvas.look import Look
 from nodes.sdk.spec import ComponentSpec, PortKind
+
+if TYPE_CHECKING:
+    from designer.ui.canvas.frames import FrameItem
 
 WIDTH, HEADER, ROW, FOOT = 188.0, 46.0, 20.0, 6.0
 """Of a card: its width, the height of its head, of a row of ports, and what is left free under the last row."""
@@ -181,6 +184,8 @@ class NodeItem(AbstractNodeItem):
         self.is_waiting = False
         self.size_text = ""
         self.compact = True
+        self.frame: FrameItem | None = None
+        """The frame around it."""
         self.lines: paint.Lines | None = None
         """Elided texts, made when they are first drawn after a change."""
         self._resize(0)
@@ -235,6 +240,8 @@ class NodeItem(AbstractNodeItem):
                 y = HEADER / 2 if self.compact else HEADER + (row + 0.5) * ROW
                 self.ports[side, text.name].setPos(0 if side else self._width, y)
         self._pull_wires()
+        if self.frame is not None:
+            self.frame.follow()
         self.redraw()
 
     def _port(self, key: tuple[bool, str], text: cards.PortText) -> CanvasPort:
@@ -296,6 +303,8 @@ class NodeItem(AbstractNodeItem):
         if change == _Change.ItemPositionHasChanged:
             self._pull_wires()
             self.host.touched(self)
+            if self.frame is not None:
+                self.frame.follow()
         elif change == _Change.ItemSelectedHasChanged:
             self._properties["selected"] = bool(value)
             self.setZValue(RAISED_Z if value else NODE_Z)

@@ -35,11 +35,20 @@ def _cells(rect: QRectF) -> list[tuple[int, int]]:
     return [(x, y) for x in columns for y in rows]
 
 
-def place_labels(nodes: Iterable[NodeItem], wires: Iterable[WireItem], band: Band) -> None:
-    """Gives every wire with a label a place for it, in the size of a range of scales, or none."""
+def place_labels(nodes: Iterable[NodeItem], wires: Iterable[WireItem], band: Band, bars: Iterable[QRectF] = ()) -> None:
+    """Gives every wire with a label a place for it, in the size of a range of scales, or none.
+
+    Args:
+        nodes: their cards stay free.
+        wires: get the places.
+        band: the range of scales.
+        bars: the title bars of frames, which stay free as well.
+    """
     taken = _Taken()
     for node in nodes:
         taken.add(node.scene_card().adjusted(-PORT - 2, -2, PORT + 2, 2))
+    for bar in bars:
+        taken.add(bar)
     for wire in wires:
         changed = wire.band is not band
         wire.band = band

@@ -88,7 +88,7 @@ class Look:
         self.halo = theme.color("accent", 70 if theme.is_dark else 46)
         self.shadow = theme.color("shadow", 70 if theme.is_dark else 22)
         self.on_badge = theme.color("canvas")
-        self.ice = theme.color("info")
+        self.ice, self.ink = theme.color("info"), theme.color("warning")
         self._kinds = {kind: QColor(pair[theme.is_dark]) for kind, pair in _KINDS.items()}
         self._kinds["map"] = theme.color("wire")
         self._severities = {"error": theme.color("danger"), "warning": theme.color("warning")}
@@ -100,11 +100,17 @@ class Look:
         self.sign = _font(10, QFont.Weight.Bold)
         self.title_metrics, self.small_metrics = QFontMetricsF(self.title), QFontMetricsF(self.small)
         self.blocks = [(font, QFontMetricsF(font)) for font in (_font(s, QFont.Weight.DemiBold) for s in BLOCK_FONTS)]
+        self.note = _font(14)
+        self.note_metrics = QFontMetricsF(self.note)
         self.bands = [_band(*row) for row in _BANDS]
 
     def band(self, scale: float) -> Band:
         """The fonts for a scale, in pixels a scene unit."""
         return next(band for band in self.bands if scale >= band.low - 1e-6)
+
+    def title_font(self, largest: int) -> tuple[QFont, QFontMetricsF]:
+        """The font of titles that have room, no larger than a size in scene units."""
+        return next(((f, m) for f, m in self.blocks if f.pixelSize() <= largest), self.blocks[-1])
 
     def kind(self, kind: str) -> QColor:
         """The colour of a port kind."""

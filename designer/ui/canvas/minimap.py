@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QWidget
 
 from designer.ui.canvas.mirror import Mirror
 
 SIZE = QSize(188, 116)
+"""The largest; a flat document gets a flat map."""
+_LEAST = 44
 _PAD = 8.0
 _REDRAW_MS = 80
 """Edits are drawn so long after the first of them; a drag is no reason to draw a thousand nodes at each step."""
@@ -17,9 +19,14 @@ _REDRAW_MS = 80
 class Minimap(QWidget):
     """Shows itself only while some of the document is out of sight.
 
+    Signals:
+        resized(): the document has become flatter or higher, and the map with it.
+
     Attributes:
         wanted: whether the user wants it at all.
     """
+
+    resized = Signal()
 
     def __init__(self, parent: QWidget, mirror: Mirror) -> None:
         super().__init__(parent)
@@ -51,11 +58,15 @@ class Minimap(QWidget):
     def _refresh(self) -> None:
         self._picture = None
         self._area = self._mirror.area()
+        wide = SIZE.width() - 2 * _PAD
+        high = round(wide * self._area.height() / max(self._area.width(), 1.0) + 2 * _PAD)
+        self.setFixedSize(SIZE.width(), min(max(high, _LEAST), SIZE.height()))
+        self.resized.emit()
         self._on_view()
 
     def _on_view(self) -> None:
         needed = self.wanted and not self._area.isEmpty() and not self._seen().contains(self._area)
-        if needed != self.isVisibleTo(self.parentWidget()):
+        if needed == self.isHidden():
             self.setVisible(needed)
         self.update()
 
@@ -92,7 +103,7 @@ class Minimap(QWidget):
 
     def _draw(self) -> QPixmap:
         ratio = self.devicePixelRatioF()
-        picture = QPixmap(SIZE * ratio)
+        picture = QPixmap(self.size() * ratio)
         picture.setDevicePixelRatio(ratio)
         look = self._mirror.look
         picture.fill(look.canvas)

@@ -8,11 +8,22 @@ from typing import Any
 from PySide6.QtCore import QRectF, QTimer
 from PySide6.QtWidgets import QGraphicsItem
 
-from designer.graph.changes import Change, NodeAdded, NodeChanged, NodeRemoved, WireAdded, WireRemoved
+from designer.graph.changes import (
+    Change,
+    GroupAdded,
+    GroupChanged,
+    GroupRemoved,
+    NodeAdded,
+    NodeChanged,
+    NodeRemoved,
+    WireAdded,
+    WireRemoved,
+)
 from designer.graph.document import Document
-from designer.graph.model import Node, Wire
+from designer.graph.model import Group, Node, Wire
 from designer.ui import wording
 from designer.ui.canvas import cards
+from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.items import NodeItem
 from designer.ui.canvas.labels import place_labels
 from designer.ui.canvas.lod import MANY
@@ -40,6 +51,7 @@ class Mirror:
         """Whether a change of the document is being drawn: what the scene tells meanwhile comes from no user."""
         self.nodes: dict[str, NodeItem] = {}
         self.wires: dict[str, WireItem] = {}
+        self.frames: dict[str, FrameItem] = {}
         self.on_touched: Callable[[], None] = _nothing
         """Called when anything has come, gone, moved or changed its looks; often, so it must be cheap."""
         self._result: Mapping[str, Any] = {}
@@ -74,13 +86,17 @@ class Mirror:
             old.delete()
         for item in self.nodes.values():
             scene.removeItem(item)
-        self.nodes, self.wires = {}, {}
+        for frame in self.frames.values():
+            scene.removeItem(frame)
+        self.nodes, self.wires, self.frames = {}, {}, {}
         self.viewer.far.clear()
         if self.document is not None:
             for node in self.document.data.nodes:
                 self._draw_node(node)
             for wire in self.document.data.wires:
                 self._draw_wire(wire, grow=False)
+            for group in self.document.data.groups:
+                self._draw_frame(group)
         scene.blockSignals(False)
         self.viewer.count_changed(len(self.nodes))
         self.viewer.viewport().setUpdatesEnabled(True)
@@ -94,12 +110,15 @@ class Mirror:
         for item in self.nodes.values():
             item.lines = None
         self.place_labels()
+        for frame in self.frames.values():
+            frame.follow()
         self.viewer.far.touch_all(self.items())
         self.viewer.scene().update()
 
     def area(self) -> QRectF:
         """What the nodes take up; empty when there are none."""
         cards = [item.scene_card() for item in self.nodes.values()]
+        cards += [frame.scene_box() for frame in self.frames.values()]
         if not cards:
             return QRectF()
         left, top = min(c.left() for c in cards), min(c.top() for c in cards)
@@ -128,6 +147,12 @@ class Mirror:
                 self._draw_wire(wire, grow=True)
             case WireRemoved(wire):
                 self._remove_wire(wire)
+            case GroupAdded(group):
+                self._draw_frame(group)
+            case GroupRemoved(group):
+                self._remove_frame(group)
+            case GroupChanged(group_id):
+                self._refresh_frame(self.frames[group_id])
             case NodeChanged(node_id, field, _, new):
                 item = self.nodes[node_id]
                 if field == "position":
@@ -167,8 +192,32 @@ class Mirror:
         if grow:
             self._redraw_ends(wire)
 
+    def _draw_frame(self, group: Group) -> None:
+        frame = FrameItem(group, self)
+        self.frames[group.id] = frame
+        self._refresh_frame(frame)
+        self.viewer.scene().addItem(frame)
+
+    def _refresh_frame(self, frame: FrameItem) -> None:
+        for item in frame.members:
+            if item.frame is frame:
+                item.frame = None
+        # A node that is just being removed may be listed still, as may one of a file that was edited by hand.
+        frame.refresh(self.nodes[n] for n in frame.content.nodes if n in self.nodes)
+
+    def _remove_frame(self, group: Group) -> None:
+        frame = self.frames.pop(group.id)
+        for item in frame.members:
+            if item.frame is frame:
+                item.frame = None
+        self.viewer.forget(frame)
+        self.viewer.scene().removeItem(frame)
+        self.on_touched()
+
     def _remove_node(self, node: Node) -> None:
         item = self.nodes.pop(node.id)
+        if item.frame is not None:
+            item.frame.members.remove(item)
         for port in item.ports.values():
             for wire in list(port.connected_pipes):
                 del self.wires[wire.wire_id]
@@ -252,7 +301,8 @@ class Mirror:
             self._settle.start()
             return
         self._settle.stop()
-        place_labels(self.nodes.values(), self.wires.values(), self.viewer.band)
+        bars = [frame.scene_bar() for frame in self.frames.values()]
+        place_labels(self.nodes.values(), self.wires.values(), self.viewer.band, bars)
 
 
 def _nothing() -> None:

@@ -7,7 +7,18 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QContextMenuEvent, QCursor, QGuiApplication, QKeyEvent, QKeySequence, QResizeEvent, QShowEvent
+from PySide6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QCursor,
+    QGuiApplication,
+    QIcon,
+    QKeyEvent,
+    QKeySequence,
+    QPixmap,
+    QResizeEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QMenu, QVBoxLayout
 from shiboken6 import isValid
 
@@ -20,7 +31,6 @@ from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.minimap import Minimap
 from designer.ui.canvas.placing import SIDES
-from designer.ui.canvas.renaming import TitleEditor
 from designer.ui.canvas.search import SearchPopup
 from nodes.sdk.spec import Catalogue
 
@@ -28,6 +38,18 @@ READABLE, OPENED = 0.4, 0.5
 """A document that would be smaller than the first when it is shown whole opens at its beginning, at the second."""
 OVERLAY_GAP = 12
 """Pixels between the edge of the canvas and what stands over it."""
+COLOURS = {
+    "Of its category": "",
+    "Red": "#e5484d",
+    "Orange": "#f08c00",
+    "Yellow": "#d9a900",
+    "Green": "#2f9e44",
+    "Teal": "#0c9aa6",
+    "Blue": "#3b82f6",
+    "Violet": "#8b5cf6",
+    "Pink": "#d6409f",
+}
+"""Of nodes and frames; each can be told from the canvas of both themes."""
 _Keys = QKeySequence.StandardKey
 
 
@@ -57,9 +79,9 @@ class CanvasView(EditedCanvas):
         self._reselected.setInterval(0)
         self._reselected.timeout.connect(self._on_selection)
         self.search = SearchPopup(self, self._on_found)
-        self.titles = TitleEditor(self, self.viewer)
         self.minimap = Minimap(self, self.mirror)
         self.mirror.on_touched = self.minimap.document_changed
+        self.minimap.resized.connect(self._place_overlays)
         self.find_bar = FindBar(self, self.mirror, self._on_found_node)
         self._connect()
         self.set_document(document)
@@ -70,6 +92,7 @@ class CanvasView(EditedCanvas):
         self.graph.said.connect(self.status)
         self.graph.opened.connect(self.node_activated)
         self.viewer.title_double_clicked.connect(self.edit_title)
+        self.viewer.frame_double_clicked.connect(self.edit_words)
         self.graph.added.connect(self._on_added)
         self.graph.search_wanted.connect(self.open_search)
 
@@ -205,7 +228,9 @@ class CanvasView(EditedCanvas):
 
     def rename(self) -> None:
         """Opens the title of the selected node for typing, where it stands."""
-        if ids := self.selected_ids():
+        if frames := self.selected_frames():
+            self.edit_words(frames[0].id)
+        elif ids := self.selected_ids():
             self.edit_title(ids[0])
 
     def edit_title(self, node_id: str) -> None:
@@ -254,6 +279,7 @@ class CanvasView(EditedCanvas):
                 # Shown only: as a shortcut it would compete with the window's own action for the key.
                 shown = QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
                 entry.setText(f"{text}\t{shown}")
+        self.fill_colours(menu.addMenu("Colour"))
         return menu
 
     def commands(self) -> dict[str, Callable[[], object]]:
@@ -270,6 +296,9 @@ class CanvasView(EditedCanvas):
             "bypass": self.toggle_bypass,
             "freeze": self.toggle_freeze,
             "arrange": self.arrange,
+            "frame": self.frame_selection,
+            "unframe": self.unframe,
+            "note": self.add_note,
             **{f"align_{side}": partial(self.align, side) for side in SIDES},
             "spread_across": partial(self.spread, True),
             "spread_down": partial(self.spread, False),
@@ -281,9 +310,17 @@ class CanvasView(EditedCanvas):
             "minimap": self.minimap.toggle,
         }
 
+    def fill_colours(self, menu: QMenu) -> None:
+        """Puts the colours that nodes and frames can have into a menu."""
+        for name, colour in COLOURS.items():
+            swatch = QPixmap(16, 16)
+            swatch.fill(QColor(colour) if colour else Qt.GlobalColor.transparent)
+            menu.addAction(QIcon(swatch), name).triggered.connect(partial(self.colour_selection, colour))
+
     def _entries(self) -> list[tuple[str, Callable[[], Any], Any, bool]]:
         """Text, action, key and whether it can be done now; an empty text is a line in the menu."""
         document, some = self.document, bool(self.selected_ids())
+        framed, wired = bool(self.selected_frames()), bool(self.selected_wires())
         line: tuple[str, Callable[[], Any], Any, bool] = ("", lambda: None, None, True)
         return [
             ("Add component…", self.open_search, None, document is not None and self.mirror.catalogue is not None),
@@ -295,10 +332,13 @@ class CanvasView(EditedCanvas):
             ("Copy", self.copy, _Keys.Copy, some),
             ("Paste", self.paste, _Keys.Paste, can_paste(QGuiApplication.clipboard().text())),
             ("Duplicate", self.duplicate, "Ctrl+D", some),
-            ("Delete", self.delete_selected, _Keys.Delete, some or bool(self.selected_wires())),
+            ("Delete", self.delete_selected, _Keys.Delete, some or wired or framed),
             ("Take out, join wires", self.take_out, "X", some),
             line,
-            ("Rename", self.rename, "F2", some),
+            ("Rename", self.rename, "F2", some or framed),
+            ("Frame", self.frame_selection, "Ctrl+G", some),
+            ("Unframe", self.unframe, "Ctrl+Shift+G", some),
+            ("Add note", self.add_note, "Ctrl+Shift+N", document is not None),
             ("Bypass", self.toggle_bypass, None, some),
             ("Freeze", self.toggle_freeze, None, some),
             line,

@@ -12,6 +12,7 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QToolTip
 
 from designer.ui.canvas.dragging import Wiring
+from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.items import CanvasPort, NodeItem
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.wires import WireItem
@@ -33,6 +34,7 @@ class CanvasViewer(ZoomedView):
     wire_on_canvas(port, QPointF): it was dropped on empty canvas.
     node_on_wire(node item, wire item, (x, y)): a node without wires was dragged onto a wire, from there.
     title_double_clicked(str): the title of a node that can be read was double-clicked.
+    frame_double_clicked(str): the bar of a frame, or a note.
     canvas_double_clicked(QPointF): empty canvas was double-clicked, or Tab was pressed over it.
     """
 
@@ -43,6 +45,7 @@ class CanvasViewer(ZoomedView):
     wire_on_canvas = Signal(CanvasPort, QPointF)
     node_on_wire = Signal(NodeItem, WireItem, tuple)
     title_double_clicked = Signal(str)
+    frame_double_clicked = Signal(str)
     canvas_double_clicked = Signal(QPointF)
 
     GRAB = 11
@@ -58,7 +61,7 @@ class CanvasViewer(ZoomedView):
         self._wiring = Wiring(self)
         self._pan_from: QPoint | None = None
         self._space = False
-        self._starts: dict[NodeItem, QPointF] = {}
+        self._starts: dict[NodeItem | FrameItem, QPointF] = {}
         self._aimed: CanvasPort | None = None
         self._offered: WireItem | None = None
         self.snap = False
@@ -74,7 +77,7 @@ class CanvasViewer(ZoomedView):
     def remove_item(self, item: NodeItem | WireItem) -> None:
         """Takes an item out, with every hold that a gesture has on it."""
         self._wiring.forget(item)
-        self._starts.pop(item, None)
+        self.forget(item)
         if self._aimed is not None and self._aimed.node is item:
             self._aimed = None
         if self._offered is item:
@@ -82,6 +85,10 @@ class CanvasViewer(ZoomedView):
         self.far.drop(item)
         item.delete()
         self._repaint_far()
+
+    def forget(self, item: NodeItem | WireItem | FrameItem) -> None:
+        """An item is about to go: a drag does not hold it any more."""
+        self._starts.pop(item, None)
 
     # -- mouse ---------------------------------------------------------------------------------------------------------
 
@@ -103,9 +110,25 @@ class CanvasViewer(ZoomedView):
         elif left and (port := self.port_at(at)) is not None:
             self._wiring.begin(port, self.mapToScene(at))
         elif left:
+            self._take_members(at, extend=bool(keys & (_Mod.ShiftModifier | _Mod.ControlModifier)))
             QGraphicsView.mousePressEvent(self, _extending(event))
-            self._starts = {n: n.pos() for n in self.scene().selectedItems() if isinstance(n, NodeItem)}
+            chosen = self.scene().selectedItems()
+            if not isinstance(self.scene().mouseGrabberItem(), (NodeItem, FrameItem)):
+                chosen = []
+            self._starts = {n: n.pos() for n in chosen if isinstance(n, NodeItem) or _is_note(n)}
         # The right button waits for the context menu.
+
+    def _take_members(self, at: QPoint, *, extend: bool) -> None:
+        """A press on a frame's bar takes its nodes along."""
+        frame = self.frame_at(at)
+        if frame is None:
+            return
+        if not extend and not frame.isSelected():
+            self.scene().clearSelection()
+        for item in frame.members:
+            item.setSelected(True)
+        if not extend:  # else Qt selects it, or takes it out
+            frame.setSelected(True)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         at = event.position().toPoint()
@@ -135,7 +158,7 @@ class CanvasViewer(ZoomedView):
             wire = self._wire_under_loose()
             starts, self._starts = self._starts, {}
             self._offer(None)
-            moved = {item: (start.x(), start.y()) for item, start in starts.items() if item.pos() != start}
+            moved: Any = {item: (start.x(), start.y()) for item, start in starts.items() if item.pos() != start}
             if moved and wire is not None:
                 self.node_on_wire.emit(*next((item, wire, start) for item, start in moved.items()))
             elif moved:
@@ -159,6 +182,8 @@ class CanvasViewer(ZoomedView):
         if isinstance(item, NodeItem):
             on_title = self.band.is_near and item.title_box().contains(item.mapFromScene(self.mapToScene(at)))
             (self.title_double_clicked if on_title else self.node_double_clicked).emit(item.id)
+        elif (frame := self.frame_at(at)) is not None:
+            self.frame_double_clicked.emit(frame.id)
         elif item is None:
             self.canvas_double_clicked.emit(self.mapToScene(at))
 
@@ -246,6 +271,11 @@ class CanvasViewer(ZoomedView):
         near = (i.port_near(point, reach) for i in self.scene().items(area) if isinstance(i, NodeItem))
         return min((n for n in near if n is not None), key=lambda n: n[0], default=(0, None))[1]
 
+    def frame_at(self, at: QPoint) -> FrameItem | None:
+        """The frame or note whose bar is under a viewport point, with nothing over it."""
+        found = self.items(at)
+        return found[0] if found and isinstance(found[0], FrameItem) else None
+
     def wire_at(self, point: QPointF) -> WireItem | None:
         """The wire at a scene point that no card covers."""
         found = self.scene().items(point)
@@ -256,7 +286,7 @@ class CanvasViewer(ZoomedView):
     def _wire_under_loose(self) -> WireItem | None:
         """The wire behind the middle of the one node that is dragged, if nothing is wired to it yet."""
         item = next(iter(self._starts)) if len(self._starts) == 1 else None
-        if item is None or any(port.connected_pipes for port in item.ports.values()):
+        if not isinstance(item, NodeItem) or any(port.connected_pipes for port in item.ports.values()):
             return None
         middle = QRectF(item.scene_card().center() - QPointF(8, 8), item.scene_card().center() + QPointF(8, 8))
         return next((w for w in self.scene().items(middle) if isinstance(w, WireItem)), None)
@@ -297,6 +327,10 @@ class CanvasViewer(ZoomedView):
         if event.mimeData().hasFormat(MIME):
             event.acceptProposedAction()
             self.data_dropped.emit(event.mimeData(), self.mapToScene(event.position().toPoint()).toPoint())
+
+
+def _is_note(item: QGraphicsItem) -> bool:
+    return isinstance(item, FrameItem) and item.is_note
 
 
 def _extending(event: QMouseEvent) -> QMouseEvent:

@@ -1,0 +1,176 @@
+"""Frames and notes by mouse and keyboard: they go with their nodes, and every change is one undo step."""
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtTest import QTest
+
+from designer.graph import Document
+from designer.graph.storage import dump, parse
+from designer.ui import theme
+from designer.ui.canvas import CanvasView
+from designer.ui.canvas.frames import BAR
+from designer.ui.canvas.view import COLOURS
+from tests.ui.canvas_support import CATALOGUE, LEFT, NONE, click, drag, is_mirror, point
+
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def view(qtbot):
+    """Three convolutions: two side by side, one below."""
+    document = Document.new("Test", CATALOGUE)
+    for i, at in enumerate(((-300, -150), (0, -150), (-300, 150))):
+        document.add("conv.conv", title=f"N{i}", at=at)
+    document.history.done.clear()
+    view = CanvasView(document, CATALOGUE, theme.DARK)
+    view.resize(1000, 700)
+    qtbot.addWidget(view)
+    view.show()
+    qtbot.waitExposed(view)
+    view.viewer.look_at(QPointF(0, 0), 1.0)
+    return view
+
+
+@pytest.fixture
+def framed(view):
+    """The first two in a frame called Stem."""
+    view.select(["n1", "n2"])
+    QTest.keyClick(view.viewer, Qt.Key.Key_G, CTRL)
+    QTest.keyClicks(view.titles, "Stem")
+    QTest.keyClick(view.titles, Qt.Key.Key_Return)
+    (frame,) = view.mirror.frames.values()
+    return view, frame
+
+
+def bar(view, frame):
+    return point(view, frame.mapToScene(QPointF(60, BAR / 2)))
+
+
+def test_ctrl_g_frames_the_selection_and_asks_for_a_title(framed):
+    view, frame = framed
+    (group,) = view.document.data.groups
+    assert (group.title, group.nodes) == ("Stem", ["n1", "n2"])
+    assert all(frame.scene_box().contains(view.nodes[n].scene_card()) for n in group.nodes)
+    assert not frame.scene_box().intersects(view.nodes["n3"].scene_card())
+    assert view.grab().toImage().pixelColor(bar(view, frame)) != view.mirror.look.canvas
+    view.undo()
+    assert group.title == "Frame"
+    view.undo()
+    assert view.mirror.frames == {}
+    assert view.document.data.groups == []
+    assert view.nodes["n1"].frame is None
+    assert is_mirror(view) == []
+
+
+def test_a_frame_dragged_by_its_bar_takes_its_nodes_along(framed):
+    view, frame = framed
+    at, was = bar(view, frame), frame.scene_box()
+    drag(view, at, at + QPoint(40, 60))
+    nodes = view.document.data.nodes
+    assert [(n.x, n.y) for n in nodes] == [(-260, -90), (40, -90), (-300, 150)]
+    assert frame.scene_box() == was.translated(40, 60)
+    assert view.document.undo_name == "Move 2 nodes"
+    assert is_mirror(view) == []
+    view.undo()
+    assert frame.scene_box() == was
+    view.toggle_snap()
+    drag(view, at, at + QPoint(37, 55))
+    assert is_mirror(view) == []
+
+
+def test_a_frame_grows_with_its_nodes_and_takes_in_what_is_let_go_in_it(framed):
+    view, frame = framed
+    was = frame.scene_box()
+    click(view, QPoint(990, 690))
+    grip = point(view, view.nodes["n2"].scene_card().center())
+    drag(view, grip, grip + QPoint(0, 90))
+    assert frame.scene_box().bottom() == was.bottom() + 90
+    grip = point(view, view.nodes["n3"].scene_card().center())
+    drag(view, grip, point(view, frame.scene_box().center()))
+    assert view.document.data.groups[0].nodes == ["n1", "n2", "n3"]
+    assert is_mirror(view) == []
+    view.undo()  # the move and the joining are one step
+    assert view.document.data.groups[0].nodes == ["n1", "n2"]
+    assert view.document.node("n3").y == 150
+
+
+def test_nodes_leave_a_frame_and_an_empty_one_goes(framed):
+    view, _ = framed
+    view.select(["n1"])
+    QTest.keyClick(view.viewer, Qt.Key.Key_G, CTRL | SHIFT)
+    assert view.document.data.groups[0].nodes == ["n2"]
+    view.select(["n2"])
+    view.delete_selected()
+    assert view.document.data.groups == []
+    assert is_mirror(view) == []
+    view.undo()
+    assert view.document.data.groups[0].nodes == ["n2"]
+    assert is_mirror(view) == []
+    said = []
+    view.status.connect(said.append)
+    view.select(["n1"])
+    view.unframe()
+    assert said == ["None of the selected nodes is in a frame."]
+
+
+def test_a_double_click_on_the_bar_renames_the_frame(framed):
+    view, frame = framed
+    QTest.mouseDClick(view.viewer.viewport(), LEFT, NONE, bar(view, frame))
+    QTest.keyClicks(view.titles, "Body")
+    QTest.keyClick(view.titles, Qt.Key.Key_Return)
+    assert view.document.data.groups[0].title == "Body"
+    assert not view.search.isVisible()
+
+
+def test_notes_are_typed_dragged_and_deleted(view):
+    QTest.keyClick(view.viewer, Qt.Key.Key_N, CTRL | SHIFT)
+    QTest.keyClicks(view.titles, "Why " + "so many words " * 8)
+    QTest.keyClick(view.titles, Qt.Key.Key_Return)
+    (note,) = view.document.data.groups
+    (item,) = view.mirror.frames.values()
+    assert note.title.startswith("Why so many")
+    assert item.scene_box().height() > 90  # as high as its words
+    at = point(view, item.scene_box().center())
+    drag(view, at, at + QPoint(50, 20))
+    assert (note.x, note.y) == (50, 20)
+    assert item.isSelected()
+    assert is_mirror(view) == []
+    view.undo()
+    assert (note.x, note.y) == (0, 0)
+    click(view, point(view, item.scene_box().center()))
+    view.delete_selected()
+    assert view.document.data.groups == []
+    view.undo()
+    assert len(view.mirror.frames) == 1
+
+
+def test_nodes_and_frames_take_colours(framed):
+    view, frame = framed
+    view.select(["n3"])
+    menu = view.menu()
+    (colours,) = [a.menu() for a in menu.actions() if a.menu() is not None]
+    next(a for a in colours.actions() if a.text() == "Green").trigger()
+    assert view.document.node("n3").color == COLOURS["Green"]
+    assert view.nodes["n3"].stripe().name() == COLOURS["Green"]
+    click(view, bar(view, frame))
+    view.colour_selection(COLOURS["Red"])
+    assert view.document.data.groups[0].color == COLOURS["Red"]
+    assert view.document.node("n1").color == ""  # the frame's colour, not that of its nodes
+    assert view.document.undo_name == "Colour"
+    view.undo()
+    view.undo()
+    assert view.document.node("n3").color == view.document.data.groups[0].color == ""
+
+
+def test_frames_are_copied_with_their_nodes_and_kept_in_the_file(framed):
+    view, _ = framed
+    view.select(["n1", "n2"])
+    view.duplicate()
+    assert [(g.title, len(g.nodes)) for g in view.document.data.groups] == [("Stem", 2), ("Stem", 2)]
+    assert is_mirror(view) == []
+    again = Document(parse(dump(view.document.data), "x"), CATALOGUE)
+    view.set_document(again)
+    assert is_mirror(view) == []
+    assert len(view.mirror.frames) == 2
+    view.set_document(None)
+    assert view.mirror.frames == {}
