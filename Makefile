@@ -13,8 +13,10 @@ run: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/netwright demo
 
+# The components' many small tests run side by side; those with windows and processes one after the other.
 test: $(VENV)/installed
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/nodes tests/sdk
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest --ignore tests/nodes --ignore tests/sdk
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
