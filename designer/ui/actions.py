@@ -89,7 +89,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "rename", "bypass", "freeze", "unpack", "-", "select_all", "find_node", "find_component",
     ),
     "&View": (
-        "fit", "fit_selection", "zoom_100", "minimap", "-", "command_palette", "-",
+        "fit", "fit_selection", "zoom_100", "minimap", "@heat", "-", "command_palette", "-",
         "show_problems", "show_train", "show_layers", "@panels", "-", "@theme",
     ),
     "&Arrange": (
@@ -163,4 +163,5 @@ _SUBMENUS = {
     "advice": "Ad&vice",
     "panels": "Pa&nels",
     "colour": "&Colour",
+    "heat": "&Heat",
 }

@@ -134,6 +134,7 @@ class WindowLayout(QMainWindow):
             add.setToolTip(template.summary)
             add.triggered.connect(lambda _checked=False, name=template.name: self.template_chosen.emit(name))
         self.canvas.fill_colours(menus["colour"])
+        self.canvas.fill_heat(menus["heat"])
         group = QActionGroup(self)
         self._theme_picks: dict[str, QAction] = {}
         theme.manager.changed.connect(self._on_theme)

@@ -1,13 +1,16 @@
-"""What stands over the canvas: the minimap in its corner and the line that finds nodes."""
+"""What stands over the canvas: the minimap, the line that finds nodes, the legend of the heat."""
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMenu
 
 from designer.graph import Document
 from designer.ui import theme
 from designer.ui.canvas import CanvasView
+from designer.ui.canvas.look import Look
 from tests.ui.canvas_support import CATALOGUE, LEFT, NONE
+from tests.ui.window.test_looks import contrast
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
@@ -128,3 +131,46 @@ def test_zoom_to_the_selection(view):
     view.select([])
     view.fit_selection()
     assert all(seen(view).contains(item.scene_card()) for item in view.nodes.values())
+
+
+def costs(values):
+    nodes = {f"n{i}": {"status": "ok", "params": v, "macs": v * 1000, "outputs": {}} for i, v in enumerate(values, 1)}
+    return {"nodes": nodes, "problems": []}
+
+
+@pytest.mark.parametrize("shades", [theme.DARK, theme.LIGHT])
+def test_heat_colours_cards_by_their_cost_with_a_legend(view, shades):
+    view.set_theme(shades)
+    look = view.mirror.look
+    view.show_propagation(costs([0, 100, 400, 1600]))
+    plain = view.grab().toImage()
+    menu = QMenu()
+    view.fill_heat(menu)
+    assert [a.text() for a in menu.actions() if a.isChecked()] == ["Off"]
+    next(a for a in menu.actions() if a.text() == "Parameters").trigger()
+    assert [view.nodes[f"n{i}"].heat for i in range(1, 6)] == [0, 0.25, 0.5, 1, 0]  # n5 has no figure
+    assert view.legend.isVisible()
+    assert (view.legend.name.text(), view.legend.most.text()) == ("Parameters", "1,600")
+    assert view.legend.total.text() == "2,100 in all"
+    assert view.rect().contains(view.legend.geometry())
+    view.fit()
+    at = view.nodes["n4"].scene_card().topLeft() + QPointF(20, 4)
+    place = view.viewer.mapFromScene(at)
+    assert view.viewer.grab().toImage().pixelColor(place).name() == look.heat(1.0).name()
+    next(a for a in menu.actions() if a.text() == "MACs").trigger()
+    assert view.nodes["n4"].size_text == "1.6 MMACs"
+    view.show_propagation(costs([5, 0]))  # the next answer moves the scale
+    assert [view.nodes[f"n{i}"].heat for i in (1, 2, 4)] == [1, 0, 0]
+    view.set_heat("")
+    assert not view.legend.isVisible()
+    assert view.nodes["n1"].heat is None
+    view.show_propagation(costs([0, 100, 400, 1600]))
+    view.viewer.look_at(QPointF(300, 0), 1.0)
+    assert view.grab().toImage() == plain
+
+
+@pytest.mark.parametrize("shades", [theme.DARK, theme.LIGHT], ids=lambda t: t.name)
+def test_text_on_the_hottest_card_can_be_read(qtbot, shades):
+    look = Look(shades)
+    for heat in (0, 0.5, 1):
+        assert contrast(look.text.name(), look.heat(heat).name()) >= 4.5

@@ -183,6 +183,8 @@ class NodeItem(AbstractNodeItem):
         self.outputs: Mapping[str, Any] = {}
         self.is_waiting = False
         self.size_text = ""
+        self.heat: float | None = None
+        """0 to 1: how much it costs beside the costliest; None when cards have their categories' colours."""
         self.compact = True
         self.frame: FrameItem | None = None
         """The frame around it."""
@@ -211,13 +213,15 @@ class NodeItem(AbstractNodeItem):
         """The colour that tells the category, or the node's own."""
         return QColor(self.node.color) if self.node.color else self.host.look.category(self.category)
 
-    def show_result(self, result: Mapping[str, Any], problems: Sequence[Mapping[str, Any]], size: str) -> None:
-        """Takes over the engine's answer about this node."""
+    def show_result(
+        self, result: Mapping[str, Any], problems: Sequence[Mapping[str, Any]], size: str, heat: float | None = None
+    ) -> None:
+        """Takes over the engine's answer about this node; `size` stands in its corner."""
         severities = {p["severity"] for p in problems}
         severity = next((s for s in ("error", "warning") if s in severities), "")
         waiting = result.get("status") == "waiting"
-        changed = (severity, waiting, size) != (self.severity, self.is_waiting, self.size_text)
-        self.severity, self.is_waiting, self.size_text = severity, waiting, size
+        changed = (severity, waiting, size, heat) != (self.severity, self.is_waiting, self.size_text, self.heat)
+        self.severity, self.is_waiting, self.size_text, self.heat = severity, waiting, size, heat
         self.messages = [p["message"] for p in problems]
         self.outputs = result.get("outputs", {})
         if changed:

@@ -71,7 +71,8 @@ class FarLayer:
             painter.drawRects(list(rects.values()))
 
     def _put_node(self, item: NodeItem, look: Look) -> None:
-        colour = look.severity(item.severity) or look.blend(item.stripe(), look.canvas, _FILL)
+        own = look.blend(item.stripe(), look.canvas, _FILL) if item.heat is None else look.heat(item.heat)
+        colour = look.severity(item.severity) or own
         rgb = (look.accent if item.isSelected() else colour).rgb()
         self._forget(True, item.id)
         self._colour[True, item.id] = rgb

@@ -25,6 +25,8 @@ BLOCK_FONTS = (27, 24, 20, 17, 15, 13)
 """Pixel sizes of a title that has the card to itself; the largest that fits is taken."""
 LABEL_HEIGHT = 15.0
 """Of a shape on a wire, from near."""
+_HOTTEST = 0.72
+"""Share of the hot colour in the costliest card."""
 TINT = 0.24
 """Share of the category's colour in a card that is drawn as a plain block."""
 
@@ -89,6 +91,7 @@ class Look:
         self.shadow = theme.color("shadow", 70 if theme.is_dark else 22)
         self.on_badge = theme.color("canvas")
         self.ice, self.ink = theme.color("info"), theme.color("warning")
+        self._hot = QColor("#d9480f" if theme.is_dark else "#f76707")
         self._kinds = {kind: QColor(pair[theme.is_dark]) for kind, pair in _KINDS.items()}
         self._kinds["map"] = theme.color("wire")
         self._severities = {"error": theme.color("danger"), "warning": theme.color("warning")}
@@ -115,6 +118,10 @@ class Look:
     def kind(self, kind: str) -> QColor:
         """The colour of a port kind."""
         return self._kinds.get(kind, self.faint)
+
+    def heat(self, amount: float) -> QColor:
+        """The colour of a card from 0, cold, to 1, the hottest; text on it can be read at both ends."""
+        return self.blend(self._hot, self.card, round(amount * _HOTTEST, 2))
 
     def severity(self, severity: str) -> QColor | None:
         """The colour of `error` or `warning`; None for neither."""

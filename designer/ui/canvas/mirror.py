@@ -21,9 +21,9 @@ from designer.graph.changes import (
 )
 from designer.graph.document import Document
 from designer.graph.model import Group, Node, Wire
-from designer.ui import wording
 from designer.ui.canvas import cards
 from designer.ui.canvas.frames import FrameItem
+from designer.ui.canvas.heat import figure, heats
 from designer.ui.canvas.items import NodeItem
 from designer.ui.canvas.labels import place_labels
 from designer.ui.canvas.lod import MANY
@@ -54,6 +54,8 @@ class Mirror:
         self.frames: dict[str, FrameItem] = {}
         self.on_touched: Callable[[], None] = _nothing
         """Called when anything has come, gone, moved or changed its looks; often, so it must be cheap."""
+        self.heat = ""
+        self._heats: dict[str, float] = {}
         self._result: Mapping[str, Any] = {}
         self._problems: dict[str, list[Mapping[str, Any]]] = {}
         self._faults: dict[tuple[str, str], str] = {}
@@ -263,16 +265,29 @@ class Mirror:
                 self._problems.setdefault(node, []).append(problem)
                 if problem.get("port") and problem["severity"] == "error":
                     self._faults.setdefault((node, problem["port"]), problem["message"])
+        self._heats = heats(result, self.heat) if self.heat else {}
         for item in self.nodes.values():
             self._show_node(item)
         stale = [self._show_wire(wire) for wire in self.wires.values()]
         if any(stale):
             self.place_labels()
 
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """The engine's last answer."""
+        return self._result
+
+    def set_heat(self, kind: str) -> None:
+        """Colours cards by a kind of cost from `heat.KINDS`, or with "" by category again."""
+        self.heat = kind
+        self.show_result(self._result)
+
     def _show_node(self, item: NodeItem) -> None:
         result = self._result.get("nodes", {}).get(item.id, {})
-        size = wording.count(result["params"]) if result.get("params") else ""
-        item.show_result(result, self._problems.get(item.id, ()), size)
+        kind = self.heat or "params"
+        size = figure(kind, result[kind]) if result.get(kind) else ""
+        heat = self._heats.get(item.id, 0.0) if self.heat else None
+        item.show_result(result, self._problems.get(item.id, ()), size, heat)
 
     def _show_wire(self, wire: WireItem) -> bool:
         source, port = wire.output_port.key

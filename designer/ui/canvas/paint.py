@@ -85,7 +85,7 @@ def draw_block(painter: QPainter, item: NodeItem, look: Look, band: Band) -> Non
     colour = look.severity(item.severity) or item.stripe()
     tint = TINT if band.low < TINTED else TINT / 2
     painter.setPen(look.pen(look.accent, 5) if item.isSelected() else look.pen(look.blend(colour, look.card, 0.6), 2))
-    painter.setBrush(look.blend(colour, look.card, tint))
+    painter.setBrush(look.blend(colour, look.card, tint) if item.heat is None else look.heat(item.heat))
     painter.drawRoundedRect(item.card, RADIUS, RADIUS)
     named = band.has_ports and not item.compact
     head = QRectF(0, 0, item.width, item.head) if named else item.card
@@ -95,7 +95,7 @@ def draw_block(painter: QPainter, item: NodeItem, look: Look, band: Band) -> Non
         gap = lines.title_font.pixelSize() * _LINES / 2
         painter.drawText(head.translated(0, -gap / 2 - 1), _Align.AlignCenter, lines.title)
         painter.setFont(band.small)
-        painter.setPen(look.muted)
+        painter.setPen(look.muted if item.heat is None else look.text)
         painter.drawText(head.translated(0, gap), _Align.AlignCenter, lines.subtitle)
     else:
         painter.drawText(head, _Align.AlignCenter, lines.title)
@@ -130,6 +130,8 @@ def _draw_card(painter: QPainter, item: NodeItem, look: Look) -> None:
         painter.setBrush(look.halo)
         painter.drawRoundedRect(card.adjusted(-4, -4, 4, 4), RADIUS + 4, RADIUS + 4)
     fill = look.blend(look.ice, look.card, 0.1) if item.node.frozen else look.card
+    if item.heat is not None:
+        fill = look.heat(item.heat)
     loud = look.accent if selected else look.severity(item.severity)
     edge = loud or (look.faint if item.under_pointer else look.edge)
     style = Qt.PenStyle.DashLine if item.spec is None or item.node.disabled else Qt.PenStyle.SolidLine
@@ -148,7 +150,7 @@ def _draw_texts(painter: QPainter, item: NodeItem, lines: Lines, look: Look) -> 
     painter.setPen(look.muted if item.is_waiting else look.text)
     painter.drawText(QPointF(_LEFT, _TITLE_Y), lines.title)
     painter.setFont(look.small)
-    painter.setPen(look.muted)
+    painter.setPen(look.muted if item.heat is None else look.text)
     painter.drawText(QPointF(_LEFT, _SUBTITLE_Y), lines.subtitle)
     if item.node.frozen:
         draw_snowflake(painter, QPointF(lines.end - _SIGN / 2 + 2, _TITLE_Y - 4.5), look.ice)
@@ -156,7 +158,7 @@ def _draw_texts(painter: QPainter, item: NodeItem, lines: Lines, look: Look) -> 
     if badge is not None:
         draw_badge(painter, QPointF(item.width - _RIGHT - _SIGN / 2 + 2, _TITLE_Y - 4.5), badge, look)
     elif item.size_text:
-        painter.setPen(look.faint)
+        painter.setPen(look.faint if item.heat is None else look.text)
         painter.drawText(QPointF(lines.end + 8, _TITLE_Y), item.size_text)
 
 
@@ -208,7 +210,8 @@ def _draw_port(
 
 def _name_port(painter: QPainter, item: NodeItem, port: CanvasPort, look: Look, font: QFont) -> None:
     painter.setFont(font)
-    painter.setPen(look.faint if port.lit is False or not port._pipes else look.muted)
+    quiet = port.lit is False or not port._pipes
+    painter.setPen(look.text if item.heat is not None else look.faint if quiet else look.muted)
     side = _Align.AlignLeft if port.is_input else _Align.AlignRight
     left = 13 if port.is_input else item.width / 2
     box = QRectF(left, port.pos().y() - 10, item.width / 2 - 13, 20)

@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
+    QActionGroup,
     QColor,
     QContextMenuEvent,
     QCursor,
@@ -27,6 +28,8 @@ from designer.graph.document import Document
 from designer.ui import theme as themes
 from designer.ui.canvas.editing import EditedCanvas
 from designer.ui.canvas.finding import FindBar
+from designer.ui.canvas.heat import KINDS as HEATS
+from designer.ui.canvas.heat import HeatLegend
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.minimap import Minimap
@@ -82,6 +85,7 @@ class CanvasView(EditedCanvas):
         self.minimap = Minimap(self, self.mirror)
         self.mirror.on_touched = self.minimap.document_changed
         self.minimap.resized.connect(self._place_overlays)
+        self.legend = HeatLegend(self, self.mirror.look)
         self.find_bar = FindBar(self, self.mirror, self._on_found_node)
         self._connect()
         self.set_document(document)
@@ -116,10 +120,21 @@ class CanvasView(EditedCanvas):
 
     def set_theme(self, theme: themes.Theme) -> None:
         self.mirror.set_look(Look(theme))
+        self._show_legend()
 
     def show_propagation(self, result: Mapping[str, Any]) -> None:
         """Shows the engine's answer: shapes on wires, sizes and problems on nodes."""
         self.mirror.show_result(result)
+        self._show_legend()
+
+    def set_heat(self, kind: str) -> None:
+        """Colours cards by `params`, `macs` or `activation_bytes`, or with "" by category again."""
+        self.mirror.set_heat(kind)
+        self._show_legend()
+
+    def _show_legend(self) -> None:
+        self.legend.show_heat(self.mirror.result, self.mirror.heat, self.mirror.look)
+        self._place_overlays()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -135,6 +150,7 @@ class CanvasView(EditedCanvas):
         """What stands over the canvas keeps to its corner."""
         gap = OVERLAY_GAP
         self.minimap.move(self.width() - self.minimap.width() - gap, self.height() - self.minimap.height() - gap)
+        self.legend.move(gap, self.height() - self.legend.height() - gap)
         self.find_bar.adjustSize()
         self.find_bar.move(self.width() - self.find_bar.width() - gap, gap)
 
@@ -316,6 +332,16 @@ class CanvasView(EditedCanvas):
             swatch = QPixmap(16, 16)
             swatch.fill(QColor(colour) if colour else Qt.GlobalColor.transparent)
             menu.addAction(QIcon(swatch), name).triggered.connect(partial(self.colour_selection, colour))
+
+    def fill_heat(self, menu: QMenu) -> None:
+        """Puts the kinds of heat into a menu, of which one is chosen."""
+        group = QActionGroup(menu)
+        for kind, name in HEATS.items():
+            pick = menu.addAction(name)
+            pick.setCheckable(True)
+            pick.setChecked(kind == self.mirror.heat)
+            pick.triggered.connect(partial(self.set_heat, kind))
+            group.addAction(pick)
 
     def _entries(self) -> list[tuple[str, Callable[[], Any], Any, bool]]:
         """Text, action, key and whether it can be done now; an empty text is a line in the menu."""
