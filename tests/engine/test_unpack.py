@@ -13,11 +13,9 @@ from designer.graph.errors import EditError
 from designer.graph.storage import dump
 from designer.graph.unpack import unpack
 from nodes.sdk.discover import library
-from tests.nodes import fixtures
 
 COMPOSITES = sorted(spec.id for spec in library().catalogue.values() if spec.composite)
 CHANNELS = 16
-SMALL = getattr(fixtures, "SMALL", {})
 
 
 def drawn(component: str) -> tuple[Document, str]:
@@ -25,7 +23,7 @@ def drawn(component: str) -> tuple[Document, str]:
     doc = Document.new("Mine", library().catalogue)
     spec = library().spec(component)
     image = doc.add("io.image_input", height=128, width=128)
-    node = doc.add(component, title="It", **SMALL.get(component, {}))
+    node = doc.add(component, title="It")
     ports = [
         name
         for port in spec.inputs
@@ -33,7 +31,8 @@ def drawn(component: str) -> tuple[Document, str]:
     ]
     source: Any = image
     if len(ports) == 1:
-        doc.connect(image, node, target_port=ports[0])
+        start = _down(doc, image, 1) if "/" in spec.category else image  # a stage takes maps, a backbone the image
+        doc.connect(start, node, target_port=ports[0])
         return doc, node.id
     for i, port in enumerate(ports):
         source = _down(doc, source, 2 if i == 0 else 1)
