@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import DropBlock2d, StochasticDepth
@@ -28,6 +29,33 @@ class Identity(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         return x
+
+
+@component("basic", aliases=("Parameter", "Learned map", "Bias map"))
+class Constant(nn.Module):
+    """A map of its own, one number a channel, as large as another map and for as many images.
+
+    Args:
+        like: the map whose batch and size it takes.
+        channels: channels it gives.
+        value: what every channel begins with.
+        learned: whether training changes it.
+
+    Shapes: like [B, C, H, W] -> [B, channels, H, W].
+    """
+
+    def __init__(
+        self,
+        channels: Annotated[int, Range(1, 65536)] = 1,
+        value: Annotated[float, Range(-1e6, 1e6)] = 1.0,
+        learned: bool = True,
+    ) -> None:
+        super().__init__()
+        numbers = torch.full((1, channels, 1, 1), value)
+        self.numbers = nn.Parameter(numbers, requires_grad=learned)
+
+    def forward(self, like: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        return self.numbers.expand(like.shape[0], -1, *like.shape[-2:])
 
 
 @component("basic", aliases=("ReLU", "SiLU", "GELU", "Sigmoid", "Mish", "Nonlinearity"))

@@ -10,7 +10,7 @@ from torch.nn import functional
 from designer.engine.analysis import run
 from designer.engine.propagate import propagate
 from designer.graph import Document
-from nodes.basic import FUNCTIONS, Activation, BatchNorm, DropBlock, Dropout, DropPath, GroupNorm, TokenNorm
+from nodes.basic import FUNCTIONS, Activation, BatchNorm, Constant, DropBlock, Dropout, DropPath, GroupNorm, TokenNorm
 from nodes.channel_norm import ChannelNorm
 from nodes.deform import DeformConv, DeformDown
 from nodes.downsample import AConv, ADown, AvgPoolConv, BilinearDown, MPRep, SCDown
@@ -183,6 +183,12 @@ def test_regularisation_keeps_its_share_in_training_and_all_in_evaluation(layer)
     y = layer.train()(x)
     assert float((y != 0).float().mean()) == pytest.approx(0.7, abs=0.05)
     assert float(y.mean()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_constant_is_as_large_as_another_map_and_learns_on_request():
+    like = torch.zeros(2, 5, 3, 4)
+    assert torch.equal(Constant(2, 1.5)(like), torch.full((2, 2, 3, 4), 1.5))
+    assert [Constant(learned=on).numbers.requires_grad for on in (True, False)] == [True, False]
 
 
 def test_every_function_runs():
