@@ -10,26 +10,23 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
 from designer.graph.model import GraphData, Node
 from designer.graph.problems import Fix, Problem
 from nodes.sdk.spec import Catalogue, ComponentSpec
 
-if TYPE_CHECKING:
-    from designer.engine.propagate import NodeResult
-
 
 @dataclass(frozen=True)
 class Design:
-    """What a rule may look at: a document that runs, without its disabled nodes, and what is known of each node."""
+    """What a rule may look at: a document that runs, without its disabled nodes, and the `NodeResult` of each node."""
 
     data: GraphData
     catalogue: Catalogue
-    results: Mapping[str, NodeResult]
+    results: Mapping[str, Any]
     image_size: tuple[int, int] | None
 
-    def nodes(self) -> Iterator[tuple[Node, ComponentSpec, NodeResult]]:
+    def nodes(self) -> Iterator[tuple[Node, ComponentSpec, Any]]:
         """Nodes of known components that run."""
         for node in self.data.nodes:
             spec, result = self.catalogue.get(node.component), self.results.get(node.id)
