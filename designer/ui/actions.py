@@ -47,6 +47,7 @@ ACTIONS: dict[str, Spec] = {
     "select_all": Spec("Select &all", _Key.SelectAll, "select-all", "document"),
     "bypass": Spec("&Bypass", "B", "debug-step-over", "selection", "Leave the selected nodes out, keeping their wires"),
     "freeze": Spec("&Freeze", "", "snowflake", "selection", "Keep the weights of the selected nodes in training"),
+    "open_inside": Spec("&Open", "Ctrl+Return", "magnify-plus-outline", "document", "See the parts of a composite"),
     "unpack": Spec("&Unpack", "Ctrl+U", "package-variant", "selection", "Replace composites by their parts"),
     "arrange": Spec(
         "A&rrange", "Ctrl+L", "sitemap-outline", "document", "Place the selected nodes, or all, from left to right"
@@ -86,7 +87,7 @@ MENUS: dict[str, tuple[str, ...]] = {
     ),
     "&Edit": (
         "undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "take_out", "-",
-        "rename", "bypass", "freeze", "unpack", "-", "select_all", "find_node", "find_component",
+        "rename", "bypass", "freeze", "open_inside", "unpack", "-", "select_all", "find_node", "find_component",
     ),
     "&View": (
         "fit", "fit_selection", "zoom_100", "minimap", "@heat", "-", "command_palette", "-",

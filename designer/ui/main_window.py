@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from designer.ui.command_palette import CommandPalette, window_commands
 from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
+from designer.ui.looking_inside import look_inside
 from designer.ui.message_bar import Choice
 from designer.ui.unpacking import unpack_selected
 from designer.ui.user_components import UserComponents
@@ -102,6 +104,8 @@ class MainWindow(WindowLayout):
         self.palette_panel.add_requested.connect(self._on_add)
         self.canvas.selection_changed.connect(self._on_selection)
         self.canvas.status.connect(lambda text: self.status.showMessage(text, 5000))
+        self.canvas.inside_wanted.connect(partial(look_inside, self))
+        self.canvas.inside_left.connect(self.engine.propagate_now)
         self.canvas.node_activated.connect(lambda _id: self.inspector.focus_first())
         self.inspector.fix_chosen.connect(self.apply_fix)
         self.inspector.wanted.connect(lambda method, params, take: self.engine.ask(method, params, take, _forget))

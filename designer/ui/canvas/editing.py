@@ -72,6 +72,10 @@ class EditedCanvas(QWidget):
     # -- selection -----------------------------------------------------------------------------------------------------
 
     def selected_ids(self) -> list[str]:
+        """Selected nodes of the document; none while a composite is looked into, whose parts are not in it."""
+        return [] if self.graph.looks_into else self._chosen()
+
+    def _chosen(self) -> list[str]:
         return [node_id for node_id, item in self.nodes.items() if item.isSelected()]
 
     def selected_wires(self) -> list[str]:
@@ -125,8 +129,8 @@ class EditedCanvas(QWidget):
             self.graph.edit(lambda document: remove_and_join(document, ids))
 
     def copy(self) -> None:
-        """Puts the selected nodes on the clipboard, as the text of a document."""
-        if self.document is not None and (ids := self.selected_ids()):
+        """Puts the selected nodes on the clipboard, as the text of a document; also those inside a composite."""
+        if self.document is not None and (ids := self._chosen()):
             QGuiApplication.clipboard().setText(copy_nodes(self.document, ids))
             self._pasted = 0
 

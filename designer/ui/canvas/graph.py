@@ -101,6 +101,8 @@ class CanvasGraph(NodeGraph):
         check_names()
         super().__init__(viewer=viewer)
         self.mirror = mirror
+        self.looks_into = ""
+        """Title of the composite whose inside is shown: it is not edited."""
         viewer.wiring_started.connect(self._light_ports)
         viewer.wiring_over.connect(self._say_why_not)
         viewer.wiring_ended.connect(self._unlight_ports)
@@ -113,6 +115,9 @@ class CanvasGraph(NodeGraph):
         """Runs an edit of the document; a refusal is told, and None is given back."""
         document = self.mirror.document
         if document is None:
+            return None
+        if self.looks_into:
+            self.said.emit(f"This is a look inside {self.looks_into}. Unpack it to change its parts.")
             return None
         document.seal()
         try:
@@ -146,6 +151,9 @@ class CanvasGraph(NodeGraph):
                     document.set_group(frame.content, nodes=[*frame.content.nodes, *joined])
 
         self.edit(act)
+        if self.looks_into:
+            for item, (x, y) in moved.items():
+                item.setPos(x, y)
 
     def _frame_under(self, item: NodeItem) -> FrameItem | None:
         """The frame that a node without one was let go in."""
@@ -257,6 +265,8 @@ class CanvasGraph(NodeGraph):
                 self._put_on_wire(document, item.id, wire)
 
         self.edit(act)
+        if self.looks_into:
+            item.setPos(*start)
 
     def _put_on_wire(self, document: Document, node: str, wire: WireItem) -> None:
         source, target = wire.output_port.node, wire.input_port.node

@@ -185,6 +185,8 @@ class NodeItem(AbstractNodeItem):
         self.size_text = ""
         self.heat: float | None = None
         """0 to 1: how much it costs beside the costliest; None when cards have their categories' colours."""
+        self.is_around = False
+        """Whether it only shows what an opened composite is wired to."""
         self.compact = True
         self.frame: FrameItem | None = None
         """The frame around it."""

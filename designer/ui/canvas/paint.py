@@ -80,7 +80,7 @@ def _subtitle(item: NodeItem, metrics: QFontMetricsF, room: float) -> str:
 def draw_block(painter: QPainter, item: NodeItem, look: Look, band: Band) -> None:
     """A card from afar: its title as large as it fits, in its category's colour, with what else can be read."""
     lines = lines_of(item, look, band)
-    if item.node.disabled:
+    if item.node.disabled or item.is_around:
         painter.setOpacity(0.45)
     colour = look.severity(item.severity) or item.stripe()
     tint = TINT if band.low < TINTED else TINT / 2
@@ -109,7 +109,7 @@ def draw_block(painter: QPainter, item: NodeItem, look: Look, band: Band) -> Non
 
 def draw_node(painter: QPainter, item: NodeItem, look: Look) -> None:
     """A card with everything on it."""
-    if item.node.disabled:
+    if item.node.disabled or item.is_around:
         painter.setOpacity(0.5)
     _draw_card(painter, item, look)
     _draw_texts(painter, item, lines_of(item, look, look.bands[0]), look)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from designer.ui.canvas.editing import EditedCanvas
 from designer.ui.canvas.finding import FindBar
 from designer.ui.canvas.heat import KINDS as HEATS
 from designer.ui.canvas.heat import HeatLegend
+from designer.ui.canvas.insides import Inside
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.minimap import Minimap
@@ -62,10 +63,15 @@ class CanvasView(EditedCanvas):
     Signals:
         node_activated(str): a node was double-clicked.
         zoom_changed(float): percent.
+        inside_wanted(Document, str): a composite was opened: the engine's `expand` of that node in that document goes
+            to `inside.enter`, after which `inside.show_result` takes the shapes of `inside.whole`.
+        inside_left(): the document is on show again.
     """
 
     node_activated = Signal(str)
     zoom_changed = Signal(float)
+    inside_wanted = Signal(Document, str)
+    inside_left = Signal()
 
     def __init__(
         self, document: Document | None, catalogue: Catalogue | None, theme: themes.Theme | None = None
@@ -85,6 +91,7 @@ class CanvasView(EditedCanvas):
         self.minimap = Minimap(self, self.mirror)
         self.mirror.on_touched = self.minimap.document_changed
         self.minimap.resized.connect(self._place_overlays)
+        self.inside = Inside(self)
         self.legend = HeatLegend(self, self.mirror.look)
         self.find_bar = FindBar(self, self.mirror, self._on_found_node)
         self._connect()
@@ -94,7 +101,7 @@ class CanvasView(EditedCanvas):
         self.viewer.scene().selectionChanged.connect(self._on_selection)
         self.viewer.zoom_changed.connect(lambda scale: self.zoom_changed.emit(scale * 100))
         self.graph.said.connect(self.status)
-        self.graph.opened.connect(self.node_activated)
+        self.graph.opened.connect(self._on_opened)
         self.viewer.title_double_clicked.connect(self.edit_title)
         self.viewer.frame_double_clicked.connect(self.edit_words)
         self.graph.added.connect(self._on_added)
@@ -106,6 +113,7 @@ class CanvasView(EditedCanvas):
         """Shows another document, or none."""
         self.search.close()
         self.find_bar.hide()
+        self.inside.forget()
         self.mirror.show(document)
         self.selection_changed.emit([])
         self._fit_when_shown = not self.isVisible()
@@ -124,8 +132,11 @@ class CanvasView(EditedCanvas):
 
     def show_propagation(self, result: Mapping[str, Any]) -> None:
         """Shows the engine's answer: shapes on wires, sizes and problems on nodes."""
-        self.mirror.show_result(result)
-        self._show_legend()
+        if self.inside.levels:
+            self.inside.outer_result = result
+        else:
+            self.mirror.show_result(result)
+            self._show_legend()
 
     def set_heat(self, kind: str) -> None:
         """Colours cards by `params`, `macs` or `activation_bytes`, or with "" by category again."""
@@ -151,6 +162,7 @@ class CanvasView(EditedCanvas):
         gap = OVERLAY_GAP
         self.minimap.move(self.width() - self.minimap.width() - gap, self.height() - self.minimap.height() - gap)
         self.legend.move(gap, self.height() - self.legend.height() - gap)
+        self.inside.crumbs.move(gap, gap)
         self.find_bar.adjustSize()
         self.find_bar.move(self.width() - self.find_bar.width() - gap, gap)
 
@@ -198,7 +210,7 @@ class CanvasView(EditedCanvas):
     def fit_selection(self) -> None:
         """Shows the selected nodes as large as they fit, up to 100 %."""
         whole = QRectF()
-        for node_id in self.selected_ids():
+        for node_id in self._chosen():
             whole = whole.united(self.nodes[node_id].scene_card())
         if whole.isEmpty():
             self.fit()
@@ -242,6 +254,27 @@ class CanvasView(EditedCanvas):
             at += QPointF(0, HEADER + 24)
         return self.graph.add(component, at)
 
+    def _on_opened(self, node_id: str) -> None:
+        spec = self.nodes[node_id].spec
+        if spec is not None and spec.composite and self.inside.whole is not None:
+            self.inside_wanted.emit(self.inside.whole, node_id)
+        elif not self.inside.levels:
+            self.node_activated.emit(node_id)
+
+    def open_inside(self) -> None:
+        """Shows the inside of the selected composite."""
+        found = [i for i in self._chosen() if (spec := self.nodes[i].spec) is not None and spec.composite]
+        if found:
+            self._on_opened(found[0])
+        else:
+            self.status.emit("Select a composite, such as a backbone: only those are made of parts.")
+
+    def select(self, ids: Iterable[str]) -> None:
+        wanted = list(ids)
+        if self.inside.levels and not self.nodes.keys() >= set(wanted):
+            self.inside.leave_to(0)  # what is to be seen is in the document
+        super().select(wanted)
+
     def rename(self) -> None:
         """Opens the title of the selected node for typing, where it stands."""
         if frames := self.selected_frames():
@@ -251,6 +284,9 @@ class CanvasView(EditedCanvas):
 
     def edit_title(self, node_id: str) -> None:
         """Opens a node's title for typing."""
+        if self.graph.looks_into:
+            self._on_opened(node_id)
+            return
         item = self.nodes[node_id]
         self.titles.open_at(
             item.mapRectToScene(item.title_box()), item.name, lambda text: self._on_title(node_id, text)
@@ -269,7 +305,9 @@ class CanvasView(EditedCanvas):
                 action()
                 event.accept()
                 return
-        if not self.nudge_by_key(event):
+        if event.key() == Qt.Key.Key_Escape and self.inside.levels:
+            self.inside.leave()
+        elif not self.nudge_by_key(event):
             super().keyPressEvent(event)
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
@@ -312,6 +350,7 @@ class CanvasView(EditedCanvas):
             "bypass": self.toggle_bypass,
             "freeze": self.toggle_freeze,
             "arrange": self.arrange,
+            "open_inside": self.open_inside,
             "frame": self.frame_selection,
             "unframe": self.unframe,
             "note": self.add_note,
@@ -362,6 +401,7 @@ class CanvasView(EditedCanvas):
             ("Take out, join wires", self.take_out, "X", some),
             line,
             ("Rename", self.rename, "F2", some or framed),
+            ("Open", self.open_inside, "Ctrl+Return", some or bool(self._chosen())),
             ("Frame", self.frame_selection, "Ctrl+G", some),
             ("Unframe", self.unframe, "Ctrl+Shift+G", some),
             ("Add note", self.add_note, "Ctrl+Shift+N", document is not None),

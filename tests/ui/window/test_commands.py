@@ -102,3 +102,22 @@ def test_a_composite_is_unpacked_where_it_stood_and_comes_back_in_one_step(windo
     window.canvas.select(["n1"])
     window.commands["unpack"].trigger()
     assert window.messages.text().startswith("Select a composite")
+
+
+def test_a_composite_opens_with_the_engines_shapes_and_escape_leads_back(window, qtbot):
+    window.open_quick_start()
+    canvas, document = window.canvas, window.workspace.document
+    qtbot.waitUntil(lambda: all(wire.label for wire in canvas.wires.values()), timeout=30_000)
+    backbone = next(n for n in document.data.nodes if n.title == "Backbone")
+    canvas.select([backbone.id])
+    window.commands["open_inside"].trigger()
+    qtbot.waitUntil(lambda: bool(canvas.inside.levels), timeout=15_000)
+    qtbot.waitUntil(lambda: all(wire.label for wire in canvas.wires.values()), timeout=15_000)
+    assert "stage1" in {item.name for item in canvas.nodes.values()}
+    window.commands["delete"].trigger()
+    window.commands["unpack"].trigger()  # nothing of the document is selected
+    QTest.keyClick(canvas.viewer, Qt.Key.Key_Escape)
+    assert not canvas.inside.levels
+    assert canvas.selected_ids() == [backbone.id]
+    assert len(document.data.nodes) == 5
+    assert not document.can_undo
