@@ -67,8 +67,16 @@ class Made:
 ImageSize = tuple[int, int]
 
 
+Memo = dict[Any, dict[str, Info]]
+"""What comes out of a component with given parameters and inputs, so that equal parts of a composite run once."""
+
+
 def make(
-    declared: Any, params: Mapping[str, Any], inputs: Mapping[str, Info], image_size: ImageSize | None
+    declared: Any,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Info],
+    image_size: ImageSize | None,
+    memo: Memo | None = None,
 ) -> nn.Module:
     """Builds one component on the current default device.
 
@@ -77,6 +85,7 @@ def make(
         params: what the user set; the rest takes defaults or follows the shapes.
         inputs: what arrives, by wire-level port name.
         image_size: height and width of the model's image input in pixels, for `Stride` parameters.
+        memo: shared by the parts of one composite.
 
     Raises:
         BadInput: when inputs or parameters do not fit.
@@ -84,7 +93,7 @@ def make(
     spec = spec_of(declared)
     kwargs = resolve(spec, params, inputs, image_size)
     if isinstance(declared, Composite):
-        module: nn.Module = build_graph(declared.expand(list(inputs), kwargs), inputs, image_size, spec.name)
+        module: nn.Module = build_graph(declared.expand(list(inputs), kwargs), inputs, image_size, spec.name, memo)
     else:
         try:
             module = declared(**kwargs)
@@ -262,9 +271,15 @@ def call_order(spec: ComponentSpec, names: Iterable[str]) -> list[str]:
 
 
 def build_graph(
-    subgraph: Subgraph, inputs: Mapping[str, Info], image_size: ImageSize | None, name: str = "Graph"
+    subgraph: Subgraph,
+    inputs: Mapping[str, Info],
+    image_size: ImageSize | None,
+    name: str = "Graph",
+    memo: Memo | None = None,
 ) -> fx.GraphModule:
     """Builds every node of a subgraph, channels following the wires, and joins them.
+
+    Equal parts, the blocks of a deep stage, are run once for their shapes; `memo` carries that into inner composites.
 
     Returns:
         A GraphModule with one submodule a node. It takes the subgraph's inputs in order and returns its output, or a
@@ -273,19 +288,21 @@ def build_graph(
     Raises:
         BadInput: from an inner node, with that node's name in front.
     """
-    on_meta = torch.get_default_device().type == "meta"
+    memo = {} if memo is None else memo
     infos: dict[Ref, Info] = {Ref("", port): inputs[port] for port in subgraph.inputs}
     modules: dict[str, nn.Module] = {}
     for node in subgraph.nodes:
         arriving = {port: infos[ref] for port, ref in node.inputs.items()}
+        key = (node.declared, repr(sorted(node.params.items())), tuple(sorted(arriving.items())), image_size)
         try:
-            with torch.device("meta"):
-                probe = make(node.declared, node.params, arriving, image_size)
-            found = output_infos(node.spec, probe, arriving)
+            if (found := memo.get(key)) is None:
+                with torch.device("meta"):
+                    probe = make(node.declared, node.params, arriving, image_size, memo)
+                found = memo[key] = output_infos(node.spec, probe, arriving)
+            modules[node.name] = make(node.declared, node.params, arriving, image_size, memo)
         except BadInput as error:
             raise BadInput(f"{node.name}: {error.message}", error.port, error.code, error.other, error.dim) from error
         infos.update({Ref(node.name, port): info for port, info in found.items()})
-        modules[node.name] = probe if on_meta else make(node.declared, node.params, arriving, image_size)
     return join(subgraph, modules, name)
 
 
