@@ -34,6 +34,9 @@ ACTIONS: dict[str, Spec] = {
         "Export &PyTorch…", "Ctrl+E", "language-python", "document", "A folder that runs without Netwright"
     ),
     "export_onnx": Spec("Export &ONNX…", "Ctrl+Shift+E", "cube-send", "document", "One file, verified in onnxruntime"),
+    "export_picture": Spec(
+        "Export p&icture…", "", "image-outline", "document", "PNG or SVG; the PNG opens again when it is dropped here"
+    ),
     "quit": Spec("&Quit", _Key.Quit, "exit-to-app"),
     "undo": Spec("&Undo", _Key.Undo, "undo", "undo"),
     "redo": Spec("&Redo", _Key.Redo, "redo", "redo"),
@@ -83,7 +86,7 @@ ACTIONS: dict[str, Spec] = {
 MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
         "new", "open", "@recent", "@templates", "-", "save", "save_as", "-",
-        "export_pytorch", "export_onnx", "-", "close", "quit",
+        "export_pytorch", "export_onnx", "export_picture", "-", "close", "quit",
     ),
     "&Edit": (
         "undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "take_out", "-",

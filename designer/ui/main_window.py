@@ -15,6 +15,7 @@ from designer import __version__
 from designer.engine.advice import rules
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
+from designer.graph.picture import SUFFIX as PICTURE
 from designer.graph.problems import Fix, Problem
 from designer.graph.storage import SUFFIX
 from designer.graph.templates import templates
@@ -383,7 +384,7 @@ class MainWindow(WindowLayout):
 def _dropped(event: QDropEvent) -> Path | None:
     """The document among what is dragged."""
     paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-    return next((p for p in paths if p.suffix == SUFFIX and p.is_file()), None)
+    return next((p for p in paths if p.suffix.lower() in (SUFFIX, PICTURE) and p.is_file()), None)
 
 
 def _forget(_error: object) -> None:

@@ -14,6 +14,8 @@ from designer.graph.changes import Change
 from designer.graph.document import Document
 from designer.graph.errors import DocumentError
 from designer.graph.model import GraphData
+from designer.graph.picture import SUFFIX as PICTURE
+from designer.graph.picture import read_picture
 from designer.graph.storage import SUFFIX, autosave_path, dump, find_autosave, read, write_text
 from designer.graph.templates import load_template
 from nodes.sdk.spec import Catalogue
@@ -80,11 +82,13 @@ class Workspace(QObject):
         return self._take(document)
 
     def open(self, path: Path) -> Document:
-        """Open a file.
+        """Open a file; what is in an exported picture opens as a new document.
 
         Raises:
             DocumentError: it cannot be read; what was open stays open.
         """
+        if path.suffix.lower() == PICTURE:
+            return self._take(Document(read_picture(path), self._catalogue))
         document = self._take(Document.load(path, self._catalogue))
         self._remember(path)
         return document

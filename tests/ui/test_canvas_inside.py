@@ -76,7 +76,7 @@ def test_a_composite_in_a_composite_opens_in_turn_and_the_path_leads_back(view):
     open_node(view, "Backbone")
     inner = next(i for i in view.nodes.values() if i.spec.composite and not i.is_around)
     open_node(view, inner.name)
-    assert [level.title for level in view.inside.levels][0] == "Backbone"
+    assert view.inside.levels[0].title == "Backbone"
     assert len(view.inside.levels) == 2
     assert all(wire.label for wire in view.wires.values())
     view.inside.leave_to(1)

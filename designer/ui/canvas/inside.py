@@ -79,7 +79,7 @@ class Breadcrumbs(QFrame):
         self._go = go
         self._row = QHBoxLayout()
         self._row.setSpacing(2)
-        hint = label("Read only: Unpack (Ctrl+U) to edit", "muted")
+        hint = label("Read only. To edit its parts: Escape, Ctrl+U", "muted")
         close = tool("close", "Leave (Escape)")
         close.clicked.connect(lambda: go(-2))
         self.setLayout(row(self._row, hint, close, margins=(8, 4, 4, 4), gap=10))

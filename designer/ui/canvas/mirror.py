@@ -316,8 +316,11 @@ class Mirror:
             self._settle.start()
             return
         self._settle.stop()
-        bars = [frame.scene_bar() for frame in self.frames.values()]
-        place_labels(self.nodes.values(), self.wires.values(), self.viewer.band, bars)
+        place_labels(self.nodes.values(), self.wires.values(), self.viewer.band, self.bars())
+
+    def bars(self) -> list[QRectF]:
+        """The title bars of frames, and notes."""
+        return [frame.scene_bar() for frame in self.frames.values()]
 
 
 def _nothing() -> None:

@@ -34,6 +34,7 @@ from designer.ui.canvas.insides import Inside
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.minimap import Minimap
+from designer.ui.canvas.picture import ask_and_save
 from designer.ui.canvas.placing import SIDES
 from designer.ui.canvas.search import SearchPopup
 from nodes.sdk.spec import Catalogue
@@ -362,6 +363,7 @@ class CanvasView(EditedCanvas):
             "fit_selection": self.fit_selection,
             "zoom_100": self.zoom_100,
             "find_node": self.find_node,
+            "export_picture": partial(ask_and_save, self),
             "minimap": self.minimap.toggle,
         }
 

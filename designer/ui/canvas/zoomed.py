@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 from NodeGraphQt.widgets.viewer import NodeViewer
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, QTimer, Signal
@@ -82,11 +84,28 @@ class ZoomedView(NodeViewer):
     def _choose_layer(self) -> None:
         far = self._count > lod.MANY and self.zoom < lod.FAR
         if far != self._is_far:
-            self._is_far = far
-            for item in self.scene().items():
-                if isinstance(item, (NodeItem, WireItem)):
-                    item.setFlag(_NoContents, far)
+            self._set_far(far)
             self.viewport().update()
+
+    def _set_far(self, far: bool) -> None:
+        self._is_far = far
+        for item in self.scene().items():
+            if isinstance(item, (NodeItem, WireItem)):
+                item.setFlag(_NoContents, far)
+
+    @contextlib.contextmanager
+    def near_layer(self) -> Iterator[None]:
+        """Every item draws itself in here, whatever the zoom: for a picture of the whole."""
+        was, was_rough = self._is_far, self.is_rough
+        self.is_rough = False
+        if was:
+            self._set_far(False)
+        try:
+            yield
+        finally:
+            self.is_rough = was_rough
+            if was:
+                self._set_far(True)
 
     def _choose_band(self) -> None:
         band = self.look.band(self.zoom)

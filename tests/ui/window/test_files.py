@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from designer.graph.document import Document
 from designer.graph.storage import autosave_path, dump
 from designer.graph.templates import load_template
+from designer.ui.canvas.picture import save_picture
 from designer.ui.file_actions import FileActions
 from designer.ui.message_bar import MessageBar
 from designer.ui.workspace import Workspace, recovery_of, untitled_recoveries
@@ -183,3 +184,18 @@ def test_a_document_dropped_on_the_window_opens(quiet_window, tmp_path):
         quiet_window.dropEvent(QDropEvent(where, Qt.DropAction.CopyAction, mime, buttons, keys))
         assert (quiet_window.workspace.document is not None) is taken
     assert quiet_window.workspace.document.data.name == "ResNet-50"
+
+
+def test_a_picture_that_was_exported_opens_as_a_new_document(quiet_window, tmp_path):
+    quiet_window.files.open_template("resnet50")
+    path = tmp_path / "resnet50.png"
+    save_picture(quiet_window.canvas, path)
+    before = quiet_window.workspace.document.data
+    quiet_window.workspace.close()
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    keys, buttons = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
+    quiet_window.dropEvent(QDropEvent(QPointF(600, 300), Qt.DropAction.CopyAction, mime, buttons, keys))
+    document = quiet_window.workspace.document
+    assert document.data == before
+    assert document.path is None  # saving asks for a name: the picture is not overwritten
