@@ -41,7 +41,7 @@ def test_new_check_summary_and_lists(tmp_path):
     listed = json.loads(run("templates", "--json", cwd=tmp_path).stdout)
     assert {t["name"] for t in listed} >= {"quick-start", "resnet50"}
     found = json.loads(run("components", "squeeze", "--json", cwd=tmp_path).stdout)
-    assert [c["id"] for c in found] == ["attention.channel.squeeze_excite"]
+    assert "attention.channel.squeeze_excite" in {c["id"] for c in found}
     assert "Did you mean post.nms?" in run("components", "post.nsm", cwd=tmp_path, code=2).stderr
 
 
