@@ -52,6 +52,8 @@ def test_a_png_shows_every_node_and_shape_and_holds_the_document(qtbot, tmp_path
         for dy in range(-9, 9)
     }
     assert look.muted.name() in near  # the letters of a shape
+    edge = round(picture.MARGIN * picture.SCALE / 2)
+    assert {image.pixelColor(x, edge).name() for x in range(image.width())} == {look.canvas.name()}
     assert read_picture(path) == view.document.data
     assert view.selected_ids() == ["n2"]
     assert view.viewer.zoom == pytest.approx(0.1)
@@ -74,7 +76,8 @@ def test_a_large_document_is_drawn_from_near_within_bounds(qtbot, tmp_path, monk
     size = picture.save_picture(view, tmp_path / "large.png")
     assert 1_800_000 < size.width() * size.height() < 2_100_000
     assert view.viewer._is_far
-    colours = {QImage(str(tmp_path / "large.png")).pixelColor(x, 30).name() for x in range(size.width())}
+    image = QImage(str(tmp_path / "large.png"))
+    colours = {image.pixelColor(x, 30).name() for x in range(size.width())}
     assert len(colours) > 5  # cards with texts, not plain blocks
 
 

@@ -79,6 +79,11 @@ class FrameItem(QGraphicsItem):
             self.setPos(at)
         self.host.touched(self)
 
+    @property
+    def home(self) -> QPointF:
+        """Where the document has a note; a frame is always where its nodes are."""
+        return QPointF(self.content.x, self.content.y) if self.is_note else self._at
+
     def scene_box(self) -> QRectF:
         """All of it, in the scene."""
         return self._box.translated(self.pos())

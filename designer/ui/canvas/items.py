@@ -265,6 +265,11 @@ class NodeItem(AbstractNodeItem):
         self._shape = QPainterPath()
         self._shape.addRect(self.card.adjusted(-PORT, 0, PORT, 0))
 
+    @property
+    def home(self) -> QPointF:
+        """Where the document has it."""
+        return QPointF(self.node.x, self.node.y)
+
     def scene_card(self) -> QRectF:
         """The card in scene coordinates."""
         return self.card.translated(self.pos())

@@ -61,7 +61,7 @@ class CanvasViewer(ZoomedView):
         self._wiring = Wiring(self)
         self._pan_from: QPoint | None = None
         self._space = False
-        self._starts: dict[NodeItem | FrameItem, QPointF] = {}
+        self._held: set[NodeItem | FrameItem] = set()
         self._aimed: CanvasPort | None = None
         self._offered: WireItem | None = None
         self.snap = False
@@ -88,18 +88,20 @@ class CanvasViewer(ZoomedView):
 
     def forget(self, item: NodeItem | WireItem | FrameItem) -> None:
         """An item is about to go: a drag does not hold it any more."""
-        self._starts.pop(item, None)
+        self._held.discard(item)
 
     # -- mouse ---------------------------------------------------------------------------------------------------------
 
     @property
     def is_dragging(self) -> bool:
         """Whether nodes or a wire are being dragged."""
-        return bool(self._starts) or self._wiring.start is not None
+        return bool(self._held) or self._wiring.start is not None
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         # Keys are asked of each event: NodeGraphQt remembers them, and misses a key let go in another window.
         at, keys = event.position().toPoint(), event.modifiers()
+        if self.is_dragging or self._wiring.is_active:
+            self.cancel()  # a second button, or a release that went to another window
         left = event.button() == Qt.MouseButton.LeftButton
         right = event.button() == Qt.MouseButton.RightButton
         if (left and keys & _Mod.AltModifier and keys & _Mod.ShiftModifier) or (right and keys & _Mod.ControlModifier):
@@ -115,7 +117,7 @@ class CanvasViewer(ZoomedView):
             chosen = self.scene().selectedItems()
             if not isinstance(self.scene().mouseGrabberItem(), (NodeItem, FrameItem)):
                 chosen = []
-            self._starts = {n: n.pos() for n in chosen if isinstance(n, NodeItem) or _is_note(n)}
+            self._held = {n for n in chosen if isinstance(n, NodeItem) or _is_note(n)}
         # The right button waits for the context menu.
 
     def _take_members(self, at: QPoint, *, extend: bool) -> None:
@@ -138,12 +140,12 @@ class CanvasViewer(ZoomedView):
         elif self._wiring.is_active:
             self._wiring.move(self.mapToScene(at), self.port_at(at))
         else:
-            self.snaps_now = self.snap and bool(self._starts)
+            self.snaps_now = self.snap and bool(self._held)
             QGraphicsView.mouseMoveEvent(self, _extending(event))
             self.snaps_now = False
             if event.buttons() == Qt.MouseButton.NoButton:
                 self._aim(self.port_at(at))
-            elif self._starts:
+            elif self._held:
                 self._offer(self._wire_under_loose())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -156,21 +158,28 @@ class CanvasViewer(ZoomedView):
         else:
             QGraphicsView.mouseReleaseEvent(self, _extending(event))
             wire = self._wire_under_loose()
-            starts, self._starts = self._starts, {}
+            moved: Any = {item: (item.home.x(), item.home.y()) for item in self._dragged()}
+            self._held = set()
             self._offer(None)
-            moved: Any = {item: (start.x(), start.y()) for item, start in starts.items() if item.pos() != start}
             if moved and wire is not None:
                 self.node_on_wire.emit(*next((item, wire, start) for item, start in moved.items()))
             elif moved:
                 self.moved_nodes.emit(moved)
 
+    def _dragged(self) -> list[NodeItem | FrameItem]:
+        """What is elsewhere than in the document: what was selected at the press, or since, by a key in mid-drag."""
+        if not self._held:
+            return []
+        held = dict.fromkeys([*self._held, *self.scene().selectedItems()])
+        return [i for i in held if (isinstance(i, NodeItem) or _is_note(i)) and i.pos() != i.home]
+
     def cancel(self) -> None:
         """Gives up the gesture that is going on: nodes go back, a wire is not made."""
         self._wiring.cancel()
-        starts, self._starts = self._starts, {}
+        dragged, self._held = self._dragged(), set()
         self._offer(None)
-        for item, start in starts.items():
-            item.setPos(start)
+        for item in dragged:
+            item.setPos(item.home)
         if (grabber := self.scene().mouseGrabberItem()) is not None:
             grabber.ungrabMouse()
 
@@ -285,7 +294,7 @@ class CanvasViewer(ZoomedView):
 
     def _wire_under_loose(self) -> WireItem | None:
         """The wire behind the middle of the one node that is dragged, if nothing is wired to it yet."""
-        item = next(iter(self._starts)) if len(self._starts) == 1 else None
+        item = next(iter(self._held)) if len(self._held) == 1 else None
         if not isinstance(item, NodeItem) or any(port.connected_pipes for port in item.ports.values()):
             return None
         middle = QRectF(item.scene_card().center() - QPointF(8, 8), item.scene_card().center() + QPointF(8, 8))

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 
+from NodeGraphQt.constants import ViewerEnum
 from NodeGraphQt.widgets.viewer import NodeViewer
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QPainter, QResizeEvent, QTransform, QWheelEvent
@@ -56,6 +57,7 @@ class ZoomedView(NodeViewer):
         self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
         self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
         self.setFrameShape(QGraphicsView.Shape.NoFrame)
+        self.scene().grid_mode = ViewerEnum.GRID_DISPLAY_NONE.value  # the dots are drawn here; a picture has none
         self._cursor_text.setVisible(False)
         self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._still = QTimer(self)
