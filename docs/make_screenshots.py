@@ -70,7 +70,7 @@ def main() -> None:
         wait(app, lambda: True)
         take(window, "quick-start")
         open_template(app, window, "yolov8n-blocks")
-        take(window, "yolov8n-fit")
+        take(window, "yolov8n")
         window.canvas.zoom_100()
         window.canvas.centre_on(window.workspace.document.order()[5])
         wait(app, lambda: True)
