@@ -81,6 +81,7 @@ class Mirror:
     def rebuild(self) -> None:
         """Draws everything anew."""
         self.viewer.cancel()
+        self.viewer.forget_all()
         self.viewer.viewport().setUpdatesEnabled(False)
         scene = self.viewer.scene()
         scene.blockSignals(True)
@@ -198,7 +199,7 @@ class Mirror:
         frame = FrameItem(group, self)
         self.frames[group.id] = frame
         self._refresh_frame(frame)
-        self.viewer.scene().addItem(frame)
+        self.viewer.add_item(frame)
 
     def _refresh_frame(self, frame: FrameItem) -> None:
         for item in frame.members:

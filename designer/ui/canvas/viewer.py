@@ -62,6 +62,8 @@ class CanvasViewer(ZoomedView):
         self._pan_from: QPoint | None = None
         self._space = False
         self._held: set[NodeItem | FrameItem] = set()
+        self._is_held = False
+        self._movable: set[NodeItem | FrameItem] = set()
         self._aimed: CanvasPort | None = None
         self._offered: WireItem | None = None
         self.snap = False
@@ -69,9 +71,13 @@ class CanvasViewer(ZoomedView):
 
     # -- items ---------------------------------------------------------------------------------------------------------
 
-    def add_item(self, item: NodeItem | WireItem) -> None:
-        if self._is_far:
+    def add_item(self, item: NodeItem | WireItem | FrameItem) -> None:
+        if isinstance(item, FrameItem):
+            self._movable.add(item)
+        elif self._is_far:
             item.setFlag(_NoContents, True)
+        if isinstance(item, NodeItem):
+            self._movable.add(item)
         self.scene().addItem(item)
 
     def remove_item(self, item: NodeItem | WireItem) -> None:
@@ -86,16 +92,22 @@ class CanvasViewer(ZoomedView):
         item.delete()
         self._repaint_far()
 
+    def forget_all(self) -> None:
+        """All items are about to go."""
+        self._held.clear()
+        self._movable.clear()
+
     def forget(self, item: NodeItem | WireItem | FrameItem) -> None:
         """An item is about to go: a drag does not hold it any more."""
         self._held.discard(item)
+        self._movable.discard(item)
 
     # -- mouse ---------------------------------------------------------------------------------------------------------
 
     @property
     def is_dragging(self) -> bool:
         """Whether nodes or a wire are being dragged."""
-        return bool(self._held) or self._wiring.start is not None
+        return self._is_held or self._wiring.start is not None
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         # Keys are asked of each event: NodeGraphQt remembers them, and misses a key let go in another window.
@@ -118,6 +130,7 @@ class CanvasViewer(ZoomedView):
             if not isinstance(self.scene().mouseGrabberItem(), (NodeItem, FrameItem)):
                 chosen = []
             self._held = {n for n in chosen if isinstance(n, NodeItem) or _is_note(n)}
+            self._is_held = bool(self._held)
         # The right button waits for the context menu.
 
     def _take_members(self, at: QPoint, *, extend: bool) -> None:
@@ -140,12 +153,12 @@ class CanvasViewer(ZoomedView):
         elif self._wiring.is_active:
             self._wiring.move(self.mapToScene(at), self.port_at(at))
         else:
-            self.snaps_now = self.snap and bool(self._held)
+            self.snaps_now = self.snap and self._is_held
             QGraphicsView.mouseMoveEvent(self, _extending(event))
             self.snaps_now = False
             if event.buttons() == Qt.MouseButton.NoButton:
                 self._aim(self.port_at(at))
-            elif self._held:
+            elif self._is_held:
                 self._offer(self._wire_under_loose())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -159,24 +172,25 @@ class CanvasViewer(ZoomedView):
             QGraphicsView.mouseReleaseEvent(self, _extending(event))
             wire = self._wire_under_loose()
             moved: Any = {item: (item.home.x(), item.home.y()) for item in self._dragged()}
-            self._held = set()
+            self._let_go()
             self._offer(None)
             if moved and wire is not None:
                 self.node_on_wire.emit(*next((item, wire, start) for item, start in moved.items()))
             elif moved:
                 self.moved_nodes.emit(moved)
 
+    def _let_go(self) -> None:
+        self._held, self._is_held = set(), False
+
     def _dragged(self) -> list[NodeItem | FrameItem]:
-        """What is elsewhere than in the document: what was selected at the press, or since, by a key in mid-drag."""
-        if not self._held:
-            return []
-        held = dict.fromkeys([*self._held, *self.scene().selectedItems()])
-        return [i for i in held if (isinstance(i, NodeItem) or _is_note(i)) and i.pos() != i.home]
+        """What is elsewhere than in the document. All are asked: a key in mid-drag may have changed the selection."""
+        return [i for i in self._movable if i.pos() != i.home] if self._is_held else []
 
     def cancel(self) -> None:
         """Gives up the gesture that is going on: nodes go back, a wire is not made."""
         self._wiring.cancel()
-        dragged, self._held = self._dragged(), set()
+        dragged = self._dragged()
+        self._let_go()
         self._offer(None)
         for item in dragged:
             item.setPos(item.home)
