@@ -167,8 +167,15 @@ class ComponentSpec:
             plain[key] = tuple(plain.get(key, ()))
         plain["inputs"] = tuple(Port(**p) for p in data.get("inputs", ()))
         plain["outputs"] = tuple(Port(**p) for p in data.get("outputs", ()))
-        plain["params"] = tuple(Param(**{**p, "choices": tuple(p.get("choices", ()))}) for p in data.get("params", ()))
+        plain["params"] = tuple(map(_param_from_json, data.get("params", ())))
         return cls(**plain)
+
+
+def _param_from_json(data: Mapping[str, Any]) -> Param:
+    """JSON knows no tuples."""
+    default = data.get("default")
+    default = tuple(default) if isinstance(default, list) else default
+    return Param(**{**data, "choices": tuple(data.get("choices", ())), "default": default})
 
 
 class Catalogue(Mapping[str, ComponentSpec]):
