@@ -324,6 +324,18 @@ def test_a_large_document_from_afar_is_drawn_and_edited_like_any_other(qtbot):
     assert view.viewer.grab().toImage() != image
 
 
+def test_in_a_large_document_shapes_get_their_places_as_they_come_into_sight(qtbot):
+    view = show(qtbot, grid(300))
+    nodes = {n.id: {"status": "ok", "outputs": {"out": MAP}} for n in view.document.data.nodes}
+    view.show_propagation({"nodes": nodes, "problems": []})
+    for node in ("n5", "n290"):
+        view.viewer.look_at(view.nodes[node].scene_card().center(), 1.0)
+        seen = view.viewer.seen()
+        near = [w for w in view.wires.values() if seen.contains(w.boundingRect())]
+        assert near
+        qtbot.waitUntil(lambda near=near: all(w.label_at is not None and w.band.is_near for w in near))
+
+
 def test_connecting_across_a_residual_chain_takes_no_time(qtbot):
     """NodeGraphQt's cycle check doubles its time at each block: 40 blocks would take days."""
     document = Document.new("Residual", CATALOGUE)

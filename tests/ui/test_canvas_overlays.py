@@ -7,9 +7,9 @@ from PySide6.QtWidgets import QMenu
 
 from designer.graph import Document
 from designer.ui import theme
-from designer.ui.canvas import CanvasView
+from designer.ui.canvas import CanvasView, minimap
 from designer.ui.canvas.look import Look
-from tests.ui.canvas_support import CATALOGUE, LEFT, NONE
+from tests.ui.canvas_support import CATALOGUE, LEFT, MIDDLE, NONE
 from tests.ui.window.test_looks import contrast
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -174,3 +174,13 @@ def test_text_on_the_hottest_card_can_be_read(qtbot, shades):
     look = Look(shades)
     for heat in (0, 0.5, 1):
         assert contrast(look.text.name(), look.heat(heat).name()) >= 4.5
+
+
+def test_in_a_large_document_the_minimap_gives_way_while_the_canvas_is_dragged(view, qtbot, monkeypatch):
+    monkeypatch.setattr(minimap, "MANY", 5)
+    port = view.viewer.viewport()
+    QTest.mousePress(port, MIDDLE, NONE, QPoint(300, 200))
+    QTest.mouseMove(port, QPoint(250, 200))
+    assert not view.minimap.isVisible()
+    QTest.mouseRelease(port, MIDDLE, NONE, QPoint(250, 200))
+    assert view.minimap.isVisible()

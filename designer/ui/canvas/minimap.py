@@ -6,6 +6,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QWidget
 
+from designer.ui.canvas.lod import MANY
 from designer.ui.canvas.mirror import Mirror
 
 SIZE = QSize(188, 116)
@@ -43,7 +44,14 @@ class Minimap(QWidget):
         self._redraw.setInterval(_REDRAW_MS)
         self._redraw.timeout.connect(self._refresh)
         self._viewer.view_changed.connect(self._on_view)
+        self._viewer.panning_changed.connect(self._on_panning)
+        self._panned = False
         self.hide()
+
+    def _on_panning(self, on: bool) -> None:
+        """Gives way while a large document is dragged along: what lies under a widget cannot be moved, only redrawn."""
+        self._panned = on and len(self._mirror.nodes) > MANY
+        self._on_view()
 
     def document_changed(self) -> None:
         """Something has moved, come, gone or changed its colour."""
@@ -65,13 +73,15 @@ class Minimap(QWidget):
         self._on_view()
 
     def _on_view(self) -> None:
-        needed = self.wanted and not self._area.isEmpty() and not self._seen().contains(self._area)
+        needed = (
+            self.wanted
+            and not self._panned
+            and not self._area.isEmpty()
+            and not self._viewer.seen().contains(self._area)
+        )
         if needed == self.isHidden():
             self.setVisible(needed)
         self.update()
-
-    def _seen(self) -> QRectF:
-        return QRectF(self._viewer._scene_range)
 
     def _scale(self) -> float:
         across = (self.width() - 2 * _PAD) / max(self._area.width(), 1.0)
@@ -99,7 +109,7 @@ class Minimap(QWidget):
         painter.setPen(look.pen(look.accent, 1.4))
         painter.setBrush(look.halo)
         inside = QRectF(self.rect()).adjusted(2, 2, -2, -2)
-        painter.drawRoundedRect(self._rect(self._seen()).intersected(inside), 2, 2)
+        painter.drawRoundedRect(self._rect(self._viewer.seen()).intersected(inside), 2, 2)
 
     def _draw(self) -> QPixmap:
         ratio = self.devicePixelRatioF()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from PySide6.QtCore import QRectF, QTimer
@@ -65,6 +65,8 @@ class Mirror:
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self.place_labels)
         viewer.band_changed.connect(self._on_band)
+        viewer.view_changed.connect(self._on_view)
+        self._placed: QRectF | None = None
 
     # -- a whole document ----------------------------------------------------------------------------------------------
 
@@ -300,9 +302,9 @@ class Mirror:
     def touched(self, item: QGraphicsItem) -> None:
         """Called by an item that has moved or looks different."""
         self.viewer.touched(item)
-        self.on_touched()
         if not self._settle.isActive():
             self._settle.start()
+            self.on_touched()
 
     def _on_band(self) -> None:
         """Shapes have another size in the scene: at once, unless there are so many that the zoom would stutter."""
@@ -316,8 +318,24 @@ class Mirror:
         if self.viewer.is_dragging:
             self._settle.start()
             return
+        if self.viewer.is_far:
+            return  # no shape is drawn there; coming nearer changes the band
         self._settle.stop()
-        place_labels(self.nodes.values(), self.wires.values(), self.viewer.band, self.bars())
+        nodes: Iterable[NodeItem] = self.nodes.values()
+        wires: Iterable[WireItem] = self.wires.values()
+        self._placed = None
+        if len(self.wires) > MANY:
+            seen = self.viewer.seen()
+            self._placed = seen.adjusted(-seen.width() / 2, -seen.height() / 2, seen.width() / 2, seen.height() / 2)
+            near = self.viewer.scene().items(self._placed)
+            nodes = [item for item in near if isinstance(item, NodeItem)]
+            wires = [item for item in near if isinstance(item, WireItem)]
+        place_labels(nodes, wires, self.viewer.band, self.bars())
+
+    def _on_view(self) -> None:
+        """In a large document shapes have places only around what is seen: the rest follow when it comes into sight."""
+        if self._placed is not None and not self._placed.contains(self.viewer.seen()) and not self._settle.isActive():
+            self._settle.start()
 
     def bars(self) -> list[QRectF]:
         """The title bars of frames, and notes."""

@@ -25,6 +25,9 @@ _GAP = "  ·  "
 _SIGN = 14.0
 """Width of the error and frozen signs."""
 _Align = Qt.AlignmentFlag
+# As plain numbers, made once: joining flags takes as long as drawing a word.
+_ON_LEFT = int(_Align.AlignLeft | _Align.AlignVCenter) | int(Qt.TextFlag.TextDontClip)
+_ON_RIGHT = int(_Align.AlignRight | _Align.AlignVCenter) | int(Qt.TextFlag.TextDontClip)
 
 
 class Lines(NamedTuple):
@@ -212,7 +215,6 @@ def _name_port(painter: QPainter, item: NodeItem, port: CanvasPort, look: Look, 
     painter.setFont(font)
     quiet = port.lit is False or not port._pipes
     painter.setPen(look.text if item.heat is not None else look.faint if quiet else look.muted)
-    side = _Align.AlignLeft if port.is_input else _Align.AlignRight
     left = 13 if port.is_input else item.width / 2
     box = QRectF(left, port.pos().y() - 10, item.width / 2 - 13, 20)
-    painter.drawText(box, side | _Align.AlignVCenter | Qt.TextFlag.TextDontClip, port.label)
+    painter.drawText(box, _ON_LEFT if port.is_input else _ON_RIGHT, port.label)

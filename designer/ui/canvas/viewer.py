@@ -35,6 +35,7 @@ class CanvasViewer(ZoomedView):
     node_on_wire(node item, wire item, (x, y)): a node without wires was dragged onto a wire, from there.
     title_double_clicked(str): the title of a node that can be read was double-clicked.
     frame_double_clicked(str): the bar of a frame, or a note.
+    panning_changed(bool): the canvas is being dragged along, or no longer.
     canvas_double_clicked(QPointF): empty canvas was double-clicked, or Tab was pressed over it.
     """
 
@@ -46,6 +47,7 @@ class CanvasViewer(ZoomedView):
     node_on_wire = Signal(NodeItem, WireItem, tuple)
     title_double_clicked = Signal(str)
     frame_double_clicked = Signal(str)
+    panning_changed = Signal(bool)
     canvas_double_clicked = Signal(QPointF)
 
     GRAB = 11
@@ -120,6 +122,7 @@ class CanvasViewer(ZoomedView):
             self._wiring.start_slice(self.mapToScene(at))
         elif event.button() == Qt.MouseButton.MiddleButton or (left and (self._space or keys & _Mod.AltModifier)):
             self._pan_from = at
+            self.panning_changed.emit(True)
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
         elif left and (port := self.port_at(at)) is not None:
             self._wiring.begin(port, self.mapToScene(at))
@@ -165,6 +168,7 @@ class CanvasViewer(ZoomedView):
         at = event.position().toPoint()
         if self._pan_from is not None:
             self._pan_from = None
+            self.panning_changed.emit(False)
             self._show_cursor()
         elif self._wiring.is_active:
             self._wiring.drop(self.mapToScene(at), self.port_at(at), self.item_at(at))

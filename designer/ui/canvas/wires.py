@@ -15,6 +15,7 @@ from designer.ui.canvas import cards
 from designer.ui.canvas.items import WIRE_Z, CanvasPort, Host, guarded
 from designer.ui.canvas.look import Band, Look
 
+_CENTRED = int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextDontClip)
 _PAD = 8.0
 """Room at both ends of a shape, together."""
 _GRIP = 10.0
@@ -159,7 +160,7 @@ class WireItem(PipeItem):
         painter.drawRoundedRect(box, height / 2, height / 2)
         painter.setFont(self.band.shape)
         painter.setPen(look.danger if self.reason else look.muted)
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextDontClip, self.label_text())
+        painter.drawText(box, _CENTRED, self.label_text())
 
 
 def curve(start: QPointF, end: QPointF) -> QPainterPath:

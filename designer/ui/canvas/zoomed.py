@@ -88,6 +88,13 @@ class ZoomedView(NodeViewer):
         if far != self._is_far:
             self._set_far(far)
             self.viewport().update()
+            if not far:
+                self.band_changed.emit()  # the shapes have had no places out there
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the far layer is drawn in place of the items."""
+        return self._is_far
 
     def _set_far(self, far: bool) -> None:
         self._is_far = far
@@ -141,12 +148,16 @@ class ZoomedView(NodeViewer):
         self.setSceneRect(_WORLD)
         if not math.isclose(scale, self.zoom, rel_tol=1e-9):
             self.setTransform(QTransform.fromScale(scale, scale))
-            self._choose_layer()
             self._choose_band()
+            self._choose_layer()
             self.zoom_changed.emit(scale)
         self.horizontalScrollBar().setValue(round(area.left() * scale))
         self.verticalScrollBar().setValue(round(area.top() * scale))
         self.view_changed.emit()
+
+    def seen(self) -> QRectF:
+        """The part of the scene that is seen."""
+        return QRectF(self._scene_range)
 
     def look_at(self, centre: QPointF, scale: float) -> None:
         """Puts a scene point in the middle at a scale."""
