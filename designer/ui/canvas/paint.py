@@ -116,10 +116,11 @@ def draw_node(painter: QPainter, item: NodeItem, look: Look) -> None:
         painter.setOpacity(0.5)
     _draw_card(painter, item, look)
     _draw_texts(painter, item, lines_of(item, look, look.bands[0]), look)
-    opacity = painter.opacity()
+    opacity, is_rough = painter.opacity(), item.host.viewer.is_rough
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, not is_rough)
     for port in item.ports.values():
         _draw_port(painter, item, port, look, opacity)
-        if port.label:
+        if port.label and not is_rough:
             _name_port(painter, item, port, look, look.small)
 
 

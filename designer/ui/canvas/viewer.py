@@ -74,11 +74,11 @@ class CanvasViewer(ZoomedView):
     # -- items ---------------------------------------------------------------------------------------------------------
 
     def add_item(self, item: NodeItem | WireItem | FrameItem) -> None:
-        if isinstance(item, FrameItem):
-            self._movable.add(item)
-        elif self._is_far:
-            item.setFlag(_NoContents, True)
-        if isinstance(item, NodeItem):
+        if not isinstance(item, FrameItem):
+            self._drawn.add(item)
+            if self._is_far:
+                item.setFlag(_NoContents, True)
+        if not isinstance(item, WireItem):
             self._movable.add(item)
         self.scene().addItem(item)
 
@@ -96,13 +96,14 @@ class CanvasViewer(ZoomedView):
 
     def forget_all(self) -> None:
         """All items are about to go."""
-        self._held.clear()
-        self._movable.clear()
+        for held in (self._held, self._movable, self._drawn):
+            held.clear()
 
     def forget(self, item: NodeItem | WireItem | FrameItem) -> None:
         """An item is about to go: a drag does not hold it any more."""
         self._held.discard(item)
         self._movable.discard(item)
+        self._drawn.discard(item)
 
     # -- mouse ---------------------------------------------------------------------------------------------------------
 

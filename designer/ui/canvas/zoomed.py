@@ -45,8 +45,10 @@ class ZoomedView(NodeViewer):
         """Sizes of the texts at the present zoom."""
         self.far = lod.FarLayer()
         self._is_far, self._count = False, 0
+        self._drawn: set[NodeItem | WireItem] = set()
+        """Nodes and wires in the scene."""
         self.is_rough = False
-        """Whether a large document is being zoomed: wires are then drawn without smoothing, and without shapes."""
+        """Whether a large document is being zoomed: wires and ports are then drawn without smoothing and words."""
         self.snaps_now = False
         """Whether nodes that move keep to the dots of the grid."""
         self.labelled: list[WireItem] = []
@@ -98,9 +100,8 @@ class ZoomedView(NodeViewer):
 
     def _set_far(self, far: bool) -> None:
         self._is_far = far
-        for item in self.scene().items():
-            if isinstance(item, (NodeItem, WireItem)):
-                item.setFlag(_NoContents, far)
+        for item in self._drawn:  # the scene would sort all its items, ports too, to list them
+            item.setFlag(_NoContents, far)
 
     @contextlib.contextmanager
     def near_layer(self) -> Iterator[None]:
