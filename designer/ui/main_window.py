@@ -159,7 +159,7 @@ class MainWindow(WindowLayout):
         if document is not None:
             have |= {"undo"} if document.can_undo else set()
             have |= {"redo"} if document.can_redo else set()
-            have |= {"selection"} if self.canvas.selected_ids() else set()
+            have |= {"selection"} if self.canvas.has_selection else set()
             self.inspector.document_changed()
             self.train.form.refresh()
             self._show_problems()

@@ -19,6 +19,7 @@ from designer.graph.templates import templates
 from designer.ui import theme
 from designer.ui.actions import Actions
 from designer.ui.canvas import CanvasView
+from designer.ui.canvas.menus import fill_colours, fill_heat
 from designer.ui.inspector import Inspector
 from designer.ui.layers_table import LayersTable
 from designer.ui.message_bar import MessageBar
@@ -133,8 +134,8 @@ class WindowLayout(QMainWindow):
             add = menus["templates"].addAction(template.title)
             add.setToolTip(template.summary)
             add.triggered.connect(lambda _checked=False, name=template.name: self.template_chosen.emit(name))
-        self.canvas.fill_colours(menus["colour"])
-        self.canvas.fill_heat(menus["heat"])
+        fill_colours(self.canvas, menus["colour"])
+        fill_heat(self.canvas, menus["heat"])
         group = QActionGroup(self)
         self._theme_picks: dict[str, QAction] = {}
         theme.manager.changed.connect(self._on_theme)

@@ -9,7 +9,7 @@ from designer.graph.storage import dump, parse
 from designer.ui import theme
 from designer.ui.canvas import CanvasView
 from designer.ui.canvas.frames import BAR
-from designer.ui.canvas.view import COLOURS
+from designer.ui.canvas.menus import COLOURS
 from tests.ui.canvas_support import CATALOGUE, LEFT, NONE, click, drag, is_mirror, point
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -134,6 +134,8 @@ def test_notes_are_typed_dragged_and_deleted(view):
     drag(view, at, at + QPoint(50, 20))
     assert (note.x, note.y) == (50, 20)
     assert item.isSelected()
+    assert view.has_selection
+    assert view.selected_ids() == []
     assert is_mirror(view) == []
     view.undo()
     assert (note.x, note.y) == (0, 0)

@@ -9,6 +9,7 @@ from designer.graph import Document
 from designer.ui import theme
 from designer.ui.canvas import CanvasView, minimap
 from designer.ui.canvas.look import Look
+from designer.ui.canvas.menus import fill_heat
 from tests.ui.canvas_support import CATALOGUE, LEFT, MIDDLE, NONE
 from tests.ui.window.test_looks import contrast
 
@@ -145,7 +146,7 @@ def test_heat_colours_cards_by_their_cost_with_a_legend(view, shades):
     view.show_propagation(costs([0, 100, 400, 1600]))
     plain = view.grab().toImage()
     menu = QMenu()
-    view.fill_heat(menu)
+    fill_heat(view, menu)
     assert [a.text() for a in menu.actions() if a.isChecked()] == ["Off"]
     next(a for a in menu.actions() if a.text() == "Parameters").trigger()
     assert [view.nodes[f"n{i}"].heat for i in range(1, 6)] == [0, 0.25, 0.5, 1, 0]  # n5 has no figure

@@ -81,6 +81,11 @@ class EditedCanvas(QWidget):
     def selected_wires(self) -> list[str]:
         return [wire_id for wire_id, item in self.wires.items() if item.isSelected()]
 
+    @property
+    def has_selection(self) -> bool:
+        """Whether nodes, wires, frames or notes of the document are selected."""
+        return not self.graph.looks_into and bool(self._chosen() or self.selected_wires() or self.selected_frames())
+
     def selected_frames(self) -> list[FrameItem]:
         """Frames and notes that are selected themselves; their nodes may be selected without."""
         return [frame for frame in self.mirror.frames.values() if frame.isSelected()]

@@ -8,31 +8,24 @@ from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QActionGroup,
-    QColor,
     QContextMenuEvent,
     QCursor,
-    QGuiApplication,
-    QIcon,
     QKeyEvent,
-    QKeySequence,
-    QPixmap,
     QResizeEvent,
     QShowEvent,
 )
 from PySide6.QtWidgets import QMenu, QVBoxLayout
 from shiboken6 import isValid
 
-from designer.graph.clipboard import can_paste
 from designer.graph.document import Document
 from designer.ui import theme as themes
 from designer.ui.canvas.editing import EditedCanvas
 from designer.ui.canvas.finding import FindBar
-from designer.ui.canvas.heat import KINDS as HEATS
 from designer.ui.canvas.heat import HeatLegend
 from designer.ui.canvas.insides import Inside
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort
 from designer.ui.canvas.look import Look
+from designer.ui.canvas.menus import context_menu, entries, matches
 from designer.ui.canvas.minimap import Minimap
 from designer.ui.canvas.picture import ask_and_save
 from designer.ui.canvas.placing import SIDES
@@ -43,19 +36,6 @@ READABLE, OPENED = 0.4, 0.5
 """A document that would be smaller than the first when it is shown whole opens at its beginning, at the second."""
 OVERLAY_GAP = 12
 """Pixels between the edge of the canvas and what stands over it."""
-COLOURS = {
-    "Of its category": "",
-    "Red": "#e5484d",
-    "Orange": "#f08c00",
-    "Yellow": "#d9a900",
-    "Green": "#2f9e44",
-    "Teal": "#0c9aa6",
-    "Blue": "#3b82f6",
-    "Violet": "#8b5cf6",
-    "Pink": "#d6409f",
-}
-"""Of nodes and frames; each can be told from the canvas of both themes."""
-_Keys = QKeySequence.StandardKey
 
 
 class CanvasView(EditedCanvas):
@@ -301,8 +281,8 @@ class CanvasView(EditedCanvas):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """The keys work without a window's menu too; there, its actions take them first."""
-        for _, action, keys, _ in self._entries():
-            if keys is not None and _matches(event, keys):
+        for _, action, keys, _ in entries(self):
+            if keys is not None and matches(event, keys):
                 action()
                 event.accept()
                 return
@@ -322,20 +302,7 @@ class CanvasView(EditedCanvas):
 
     def menu(self) -> QMenu:
         """The context menu for what is selected."""
-        menu = QMenu(self)
-        for text, action, keys, enabled in self._entries():
-            if not text:
-                menu.addSeparator()
-                continue
-            entry = menu.addAction(text)
-            entry.triggered.connect(lambda _checked=False, run=action: run())
-            entry.setEnabled(enabled)
-            if keys is not None:
-                # Shown only: as a shortcut it would compete with the window's own action for the key.
-                shown = QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
-                entry.setText(f"{text}\t{shown}")
-        self.fill_colours(menu.addMenu("Colour"))
-        return menu
+        return context_menu(self)
 
     def commands(self) -> dict[str, Callable[[], object]]:
         """What the window's actions of these names do on the canvas."""
@@ -366,61 +333,3 @@ class CanvasView(EditedCanvas):
             "export_picture": partial(ask_and_save, self),
             "minimap": self.minimap.toggle,
         }
-
-    def fill_colours(self, menu: QMenu) -> None:
-        """Puts the colours that nodes and frames can have into a menu."""
-        for name, colour in COLOURS.items():
-            swatch = QPixmap(16, 16)
-            swatch.fill(QColor(colour) if colour else Qt.GlobalColor.transparent)
-            menu.addAction(QIcon(swatch), name).triggered.connect(partial(self.colour_selection, colour))
-
-    def fill_heat(self, menu: QMenu) -> None:
-        """Puts the kinds of heat into a menu, of which one is chosen."""
-        group = QActionGroup(menu)
-        for kind, name in HEATS.items():
-            pick = menu.addAction(name)
-            pick.setCheckable(True)
-            pick.setChecked(kind == self.mirror.heat)
-            pick.triggered.connect(partial(self.set_heat, kind))
-            group.addAction(pick)
-
-    def _entries(self) -> list[tuple[str, Callable[[], Any], Any, bool]]:
-        """Text, action, key and whether it can be done now; an empty text is a line in the menu."""
-        document, some = self.document, bool(self.selected_ids())
-        framed, wired = bool(self.selected_frames()), bool(self.selected_wires())
-        line: tuple[str, Callable[[], Any], Any, bool] = ("", lambda: None, None, True)
-        return [
-            ("Add component…", self.open_search, None, document is not None and self.mirror.catalogue is not None),
-            line,
-            ("Undo", self.undo, _Keys.Undo, document is not None and document.can_undo),
-            ("Redo", self.redo, _Keys.Redo, document is not None and document.can_redo),
-            line,
-            ("Cut", self.cut, _Keys.Cut, some),
-            ("Copy", self.copy, _Keys.Copy, some),
-            ("Paste", self.paste, _Keys.Paste, can_paste(QGuiApplication.clipboard().text())),
-            ("Duplicate", self.duplicate, "Ctrl+D", some),
-            ("Delete", self.delete_selected, _Keys.Delete, some or wired or framed),
-            ("Take out, join wires", self.take_out, "X", some),
-            line,
-            ("Rename", self.rename, "F2", some or framed),
-            ("Open", self.open_inside, "Ctrl+Return", some or bool(self._chosen())),
-            ("Frame", self.frame_selection, "Ctrl+G", some),
-            ("Unframe", self.unframe, "Ctrl+Shift+G", some),
-            ("Add note", self.add_note, "Ctrl+Shift+N", document is not None),
-            ("Bypass", self.toggle_bypass, None, some),
-            ("Freeze", self.toggle_freeze, None, some),
-            line,
-            ("Arrange", self.arrange, None, bool(self.nodes)),
-            ("Select all", self.select_all, _Keys.SelectAll, bool(self.nodes)),
-            ("Zoom to fit", self.fit, "F", bool(self.nodes)),
-            ("Zoom to selection", self.fit_selection, "Shift+F", some),
-            ("Zoom to 100 %", self.zoom_100, "Ctrl+0", bool(self.nodes)),
-            ("Find a node…", self.find_node, "Ctrl+F", bool(self.nodes)),
-            ("Minimap", self.minimap.toggle, "M", bool(self.nodes)),
-        ]
-
-
-def _matches(event: QKeyEvent, keys: QKeySequence.StandardKey | str) -> bool:
-    if isinstance(keys, str):
-        return QKeySequence(event.keyCombination()) == QKeySequence(keys)
-    return event.matches(keys) or (keys == _Keys.Delete and event.key() == Qt.Key.Key_Backspace)
