@@ -24,6 +24,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "none": lambda: nn.Identity(),
 }
 
+TORCH_NORM = {"eps": 1e-5, "momentum": 0.1}
+"""Settings of `ConvNormAct` for families whose batch norms are torch's own."""
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -31,7 +34,7 @@ def torch_norms(module: M) -> M:
     """Gives the batch norms of parts made for the YOLO family torch's own eps 1e-5 and momentum 0.1."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
-            part.eps, part.momentum = 1e-5, 0.1
+            part.eps, part.momentum = TORCH_NORM["eps"], TORCH_NORM["momentum"]
     return module
 
 
@@ -39,7 +42,7 @@ def torch_norms(module: M) -> M:
 class ConvNormAct(nn.Module):
     """Convolution without bias, batch norm, activation.
 
-    Padding keeps the size at stride 1. Batch norm uses momentum 0.03 as the YOLO family does.
+    Padding keeps the size at stride 1.
 
     Args:
         out_channels: channels it gives.
@@ -48,6 +51,7 @@ class ConvNormAct(nn.Module):
         groups: 1 is dense; equal to the input channels it is depthwise.
         activation: function after the norm.
         eps: added to the variance in the norm; 1e-3 in the YOLO family, 1e-5 in most others.
+        momentum: share of each batch in the norm's running statistics; 0.03 in the YOLO family, 0.1 in most others.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
     """
@@ -61,6 +65,7 @@ class ConvNormAct(nn.Module):
         groups: Annotated[int, Range(1, 65536)] = 1,
         activation: Annotated[str, Choices(*ACTIVATIONS)] = "silu",
         eps: Annotated[float, Range(1e-8, 0.1)] = 1e-3,
+        momentum: Annotated[float, Range(0.001, 1)] = 0.03,
     ) -> None:
         super().__init__()
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
@@ -71,7 +76,7 @@ class ConvNormAct(nn.Module):
                 )
         padding = kernel_size // 2
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels, eps=eps, momentum=0.03)
+        self.bn = nn.BatchNorm2d(out_channels, eps=eps, momentum=momentum)
         self.act = ACTIVATIONS[activation]()
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -141,6 +142,11 @@ class C3k2(nn.Module):
     ) -> None:
         super().__init__()
         half = int(out_channels * ratio)
+        if half < 2:
+            raise ValueError(
+                f"ratio {ratio:g} of {out_channels} channels leaves {half} for the chain, it needs at least 2. "
+                f"Use a ratio of {math.ceil(200 / out_channels) / 100:g} or more."
+            )
         self.cv1 = ConvNormAct(in_channels, 2 * half, 1)
         self.m = nn.ModuleList(
             C3(half, half, 2, shortcut, 3) if nested else KernelBottleneck(half, (3, 3), shortcut, 0.5)

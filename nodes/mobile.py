@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from nodes.conv import ACTIVATIONS, ConvNormAct
+from nodes.conv import ACTIVATIONS, ConvNormAct, torch_norms
 from nodes.sdk.declare import Choices, Dim, Range, component
 
 
@@ -62,8 +62,9 @@ class DepthwiseSeparable(nn.Module):
         activation: Annotated[str, Choices(*ACTIVATIONS)] = "relu6",
     ) -> None:
         super().__init__()
-        self.depthwise = ConvNormAct(in_channels, in_channels, 3, stride, in_channels, activation, eps=1e-5)
-        self.pointwise = ConvNormAct(in_channels, out_channels, 1, activation=activation, eps=1e-5)
+        self.depthwise = ConvNormAct(in_channels, in_channels, 3, stride, in_channels, activation)
+        self.pointwise = ConvNormAct(in_channels, out_channels, 1, activation=activation)
+        torch_norms(self)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
         return self.pointwise(self.depthwise(x))
@@ -87,6 +88,7 @@ class InvertedResidual(nn.Module):
         activation: function after the first two norms.
         gate: of the squeeze-and-excitation; with hardsigmoid its inner activation is ReLU, else the block's.
         eps: added to the variance in the norms.
+        momentum: share of each batch in the norms' running statistics; 0.01 in MobileNet V3.
         drop_path: chance that the block is skipped for an image in training; 0.1 to 0.3 when training from scratch.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
@@ -103,15 +105,17 @@ class InvertedResidual(nn.Module):
         activation: Annotated[str, Choices(*ACTIVATIONS)] = "relu6",
         gate: Annotated[str, Choices("sigmoid", "hardsigmoid")] = "sigmoid",
         eps: Annotated[float, Range(1e-8, 0.1)] = 1e-5,
+        momentum: Annotated[float, Range(0.001, 1)] = 0.1,
         drop_path: Annotated[float, Range(0, 0.9)] = 0.0,
     ) -> None:
         super().__init__()
-        widens = expanded != in_channels
-        self.expand = ConvNormAct(in_channels, expanded, 1, activation=activation, eps=eps) if widens else nn.Identity()
-        self.depthwise = ConvNormAct(expanded, expanded, kernel_size, stride, expanded, activation, eps)
+        self.expand: nn.Module = nn.Identity()
+        if expanded != in_channels:
+            self.expand = ConvNormAct(in_channels, expanded, 1, 1, 1, activation, eps, momentum)
+        self.depthwise = ConvNormAct(expanded, expanded, kernel_size, stride, expanded, activation, eps, momentum)
         inner = "relu" if gate == "hardsigmoid" else activation
         self.squeeze = ChannelGate(expanded, squeeze, inner, gate) if squeeze else nn.Identity()
-        self.project = ConvNormAct(expanded, out_channels, 1, activation="none", eps=eps)
+        self.project = ConvNormAct(expanded, out_channels, 1, 1, 1, "none", eps, momentum)
         self.drop = StochasticDepth(drop_path, "row")
         self.add = stride == 1 and in_channels == out_channels
 
@@ -143,8 +147,9 @@ class GhostModule(nn.Module):
     ) -> None:
         super().__init__()
         half = math.ceil(out_channels / 2)
-        self.primary = ConvNormAct(in_channels, half, kernel_size, stride, activation=activation, eps=1e-5)
-        self.cheap = ConvNormAct(half, half, 3, groups=half, activation=activation, eps=1e-5)
+        self.primary = ConvNormAct(in_channels, half, kernel_size, stride, activation=activation)
+        self.cheap = ConvNormAct(half, half, 3, groups=half, activation=activation)
+        torch_norms(self)
         self.out_channels = out_channels
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
@@ -233,8 +238,8 @@ class ShuffleUnit(nn.Module):
 
 
 def _plain(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1, groups: int = 1) -> ConvNormAct:
-    return ConvNormAct(in_channels, out_channels, kernel_size, stride, groups, "none", 1e-5)
+    return torch_norms(ConvNormAct(in_channels, out_channels, kernel_size, stride, groups, "none"))
 
 
 def _relu(in_channels: int, out_channels: int) -> ConvNormAct:
-    return ConvNormAct(in_channels, out_channels, 1, activation="relu", eps=1e-5)
+    return torch_norms(ConvNormAct(in_channels, out_channels, 1, activation="relu"))

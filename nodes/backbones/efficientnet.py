@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nodes.backbones.mobilenet import LEVELS, Pyramid
-from nodes.conv import ConvNormAct
+from nodes.conv import TORCH_NORM, ConvNormAct
 from nodes.mobile import InvertedResidual, rounded
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import Choices, Dim, Range, composite
@@ -34,7 +34,8 @@ def mbconv_stage(
     kernel_size: Annotated[int, Choices(3, 5, 7)] = 3,
     stride: Annotated[int, Choices(1, 2)] = 2,
     depth: Annotated[int, Range(1, 64)] = 2,
-    drop_path: Annotated[float, Range(0, 0.9)] = 0.0,
+    drop_first: Annotated[float, Range(0, 0.9)] = 0.0,
+    drop_last: Annotated[float, Range(0, 0.9)] = 0.0,
 ) -> Float[Tensor, "B D H/s W/s"]:
     """Inverted residuals of one width with squeeze-and-excitation and SiLU; the first carries the stride.
 
@@ -44,7 +45,8 @@ def mbconv_stage(
         kernel_size: of the depthwise convolutions.
         stride: of the first block; 2 halves the size.
         depth: number of blocks.
-        drop_path: chance that a block is skipped for an image in training.
+        drop_first: chance that the first block is skipped for an image in training.
+        drop_last: that of the last block; between them it grows evenly.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
     """
@@ -53,7 +55,7 @@ def mbconv_stage(
         x = g.add(
             InvertedResidual, x, name=f"block{i}", out_channels=out_channels, expanded=expansion * channels,
             kernel_size=kernel_size, stride=stride if i == 0 else 1, squeeze=max(1, channels // 4), activation="silu",
-            drop_path=drop_path,
+            drop_path=drop_first + (drop_last - drop_first) * i / max(1, depth - 1),
         )  # fmt: skip
         channels = out_channels
     return x
@@ -72,18 +74,23 @@ def efficientnet(
 
     Args:
         size: b0 to b4.
-        drop_path: chance that a block is skipped for an image in training; the paper has 0.2.
+        drop_path: chance that the last block is skipped for an image in training; it grows evenly from 0 at the first.
+            The paper has 0.2.
 
     Shapes: x [B, C, H, W] -> maps at strides 2, 4, 8, 16, 32 with 16, 24, 40, 112, 320 channels (b0).
     """
     width, depth = SIZES[size]
-    x = g.add(ConvNormAct, x, name="stem", out_channels=rounded(32 * width), stride=2, eps=1e-5)
+    x = g.add(ConvNormAct, x, name="stem", out_channels=rounded(32 * width), stride=2, **TORCH_NORM)
     levels: list[Any] = []
-    for i, (expansion, kernel, stride, channels, repeats) in enumerate(STAGES):
+    depths = [math.ceil(repeats * depth) for *_, repeats in STAGES]
+    step, done = drop_path / (sum(depths) - 1), 0
+    for i, (expansion, kernel, stride, channels, _) in enumerate(STAGES):
         if stride == 2:
             levels.append(x)
         x = g.add(
             mbconv_stage, x, name=f"stage{i}", out_channels=rounded(channels * width), expansion=expansion,
-            kernel_size=kernel, stride=stride, depth=math.ceil(repeats * depth), drop_path=drop_path,
+            kernel_size=kernel, stride=stride, depth=depths[i],
+            drop_first=step * done, drop_last=step * (done + depths[i] - 1),
         )  # fmt: skip
+        done += depths[i]
     return (*levels, x)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nodes.backbones.mobilenet import LEVELS, Pyramid
-from nodes.conv import ConvNormAct
+from nodes.conv import TORCH_NORM, ConvNormAct
 from nodes.mobile import GhostBottleneck, rounded
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import Range, composite
@@ -33,7 +33,9 @@ def ghostnet(g: Builder, x: Float[Tensor, "B C H W"], width: Annotated[float, Ra
 
     Shapes: x [B, C, H, W] -> maps at strides 2, 4, 8, 16, 32 with 16, 24, 40, 112, 160 channels at width 1.
     """
-    x = g.add(ConvNormAct, x, name="stem", out_channels=rounded(16 * width, 4), stride=2, activation="relu", eps=1e-5)
+    x = g.add(
+        ConvNormAct, x, name="stem", out_channels=rounded(16 * width, 4), stride=2, activation="relu", **TORCH_NORM
+    )
     levels: list[Any] = []
     for i, (kernel, expanded, channels, squeezes, stride) in enumerate(BLOCKS):
         if i in AHEAD:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from jaxtyping import Float
 from torch import Tensor
 
-from nodes.conv import ConvNormAct
+from nodes.conv import TORCH_NORM, ConvNormAct
 from nodes.mobile import DepthwiseSeparable, InvertedResidual, rounded
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import Choices, Range, composite
@@ -34,7 +34,7 @@ def mobilenet_v1(g: Builder, x: Float[Tensor, "B C H W"], width: Annotated[float
 
     Shapes: x [B, C, H, W] -> maps at strides 2, 4, 8, 16, 32 with 64, 128, 256, 512, 1024 channels at width 1.
     """
-    x = g.add(ConvNormAct, x, name="stem", out_channels=rounded(32 * width), stride=2, activation="relu6", eps=1e-5)
+    x = g.add(ConvNormAct, x, name="stem", out_channels=rounded(32 * width), stride=2, activation="relu6", **TORCH_NORM)
     levels: list[Any] = []
     for i, (channels, stride) in enumerate(V1):
         if stride == 2:
@@ -57,7 +57,7 @@ def mobilenet_v2(g: Builder, x: Float[Tensor, "B C H W"], width: Annotated[float
     Shapes: x [B, C, H, W] -> maps at strides 2, 4, 8, 16, 32 with 16, 24, 32, 96, 320 channels at width 1.
     """
     channels = rounded(32 * width)
-    x = g.add(ConvNormAct, x, name="stem", out_channels=channels, stride=2, activation="relu6", eps=1e-5)
+    x = g.add(ConvNormAct, x, name="stem", out_channels=channels, stride=2, activation="relu6", **TORCH_NORM)
     levels: list[Any] = []
     block = 0
     for expansion, out, repeats, first in V2:
@@ -94,6 +94,8 @@ V3 = {
         (5, 672, 160, True, "hardswish", 2), (5, 960, 160, True, "hardswish", 1), (5, 960, 160, True, "hardswish", 1),
     ),
 }  # fmt: skip
+V3_NORM = {"eps": 1e-3, "momentum": 0.01}
+"""Batch norm as MobileNet V3 is trained with."""
 
 
 @composite("backbone", title="MobileNet V3", outputs=LEVELS, paper="Howard et al. 2019, arXiv:1905.02244")
@@ -109,7 +111,7 @@ def mobilenet_v3(g: Builder, x: Float[Tensor, "B C H W"], size: Annotated[str, C
     (small) channels.
     """
     channels = 16
-    x = g.add(ConvNormAct, x, name="stem", out_channels=channels, stride=2, activation="hardswish", eps=1e-3)
+    x = g.add(ConvNormAct, x, name="stem", out_channels=channels, stride=2, activation="hardswish", **V3_NORM)
     levels: list[Any] = []
     for i, (kernel, expanded, out, squeezes, activation, stride) in enumerate(V3[size]):
         if stride == 2:
@@ -117,10 +119,10 @@ def mobilenet_v3(g: Builder, x: Float[Tensor, "B C H W"], size: Annotated[str, C
         x = g.add(
             InvertedResidual, x, name=f"block{i}", out_channels=out, expanded=expanded, kernel_size=kernel,
             stride=stride, squeeze=rounded(expanded / 4) if squeezes else 0, activation=activation,
-            gate="hardsigmoid", eps=1e-3,
+            gate="hardsigmoid", **V3_NORM,
         )  # fmt: skip
         channels = out
     last = g.add(
-        ConvNormAct, x, name="last", out_channels=6 * channels, kernel_size=1, activation="hardswish", eps=1e-3
+        ConvNormAct, x, name="last", out_channels=6 * channels, kernel_size=1, activation="hardswish", **V3_NORM
     )
     return (*levels, last)

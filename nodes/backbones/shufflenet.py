@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from jaxtyping import Float
 from torch import Tensor
 
-from nodes.conv import ConvNormAct
+from nodes.conv import TORCH_NORM, ConvNormAct
 from nodes.mobile import ShuffleUnit
 from nodes.pooling import MaxPool
 from nodes.sdk.builder import Builder
@@ -56,7 +56,7 @@ def shufflenet_v2(
 
     Shapes: x [B, C, H, W] -> maps at strides 4, 8, 16, 32 with 24, 116, 232, 464 channels at width 1.0.
     """
-    x = g.add(ConvNormAct, x, name="stem", out_channels=24, stride=2, activation="relu", eps=1e-5)
+    x = g.add(ConvNormAct, x, name="stem", out_channels=24, stride=2, activation="relu", **TORCH_NORM)
     x = g.add(MaxPool, x, name="pool", kernel_size=3, stride=2, padding=1)
     levels: list[Any] = [x]
     for i, (channels, depth) in enumerate(zip(WIDTHS[width], (4, 8, 4), strict=True)):

@@ -8,6 +8,7 @@ RENAME = renaming(
     (r"^stem\.conv1\.", "stem."),
     (r"^stages\.0\.", "stage1."), (r"^stages\.1\.", "stage2."), (r"^stages\.2\.", "stage3."),
     (r"^stages\.3\.", "stage4."), (r"^stages\.4\.", "stage5."),
+    (r"\.blocks\.(\d+)\.", r".block\1."),
     (r"\.conv_down\.", ".down."), (r"\.conv_exp\.", ".split."),
     (r"\.conv_transition_b\.", ".after."), (r"\.conv_transition\.", ".join."),
     drop=r"^head\.",

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from designer.engine.analysis import run
+from nodes.backbones.convnext import ConvNeXtBlock
 from nodes.csp import C3, BottleneckCSP, C3k2
 from nodes.elan import ELAN, GELAN
-from nodes.mobile import GhostModule
+from nodes.mobile import GhostModule, InvertedResidual
 from nodes.sdk.build import TensorInfo
 from nodes.sdk.discover import library
 from tests.nodes.test_reference import ROWS
@@ -135,3 +136,25 @@ def test_elan_by_hand():
     wanted = 2 * (128 * 64 + 128) + 4 * (64 * 64 * 9 + 128) + 256 * 256 + 512
     with torch.device("meta"):
         assert sum(p.numel() for p in ELAN(128, 256, 64).parameters()) == wanted == 230_656
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("efficientnet", 16), ("convnext", 18)])
+def test_drop_path_grows_evenly(name, blocks):
+    with torch.device("meta"):
+        model = library()[f"backbone.{name}"].build((1, 3, 64, 64), drop_path=0.3)
+    rates = [m.drop.p for m in model.modules() if isinstance(m, (ConvNeXtBlock, InvertedResidual))]
+    assert rates == pytest.approx([0.3 * i / (blocks - 1) for i in range(blocks)])
+
+
+@pytest.mark.parametrize("name", sorted(set(HEADS) - {"convnext"}))
+def test_norms_follow_the_original_in_training_too(name):
+    with torch.device("meta"):
+        model = library()[f"backbone.{name}"].build((1, 3, 64, 64))
+    wanted = (1e-3, 0.01) if name == "mobilenet_v3" else (1e-5, 0.1)
+    assert {(m.eps, m.momentum) for m in model.modules() if isinstance(m, nn.BatchNorm2d)} == {wanted}
+
+
+def test_a_chain_without_channels_is_refused_with_a_ratio_that_works():
+    with pytest.raises(ValueError, match=r"ratio 0\.1 of 6 channels leaves 0 .* a ratio of 0\.34 or more"):
+        C3k2(16, 6, ratio=0.1)
+    assert C3k2(16, 6, ratio=0.34, nested=True)(torch.zeros(1, 16, 4, 4)).shape == (1, 6, 4, 4)
