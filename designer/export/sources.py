@@ -97,6 +97,8 @@ def _edits(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
             hints = [node.returns]
         elif isinstance(node, ast.AnnAssign):
             hints = [node.annotation]
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+            hints = [node.value]  # an annotation that has a name: Out = Annotated[int, Range(1, 64)]
         else:
             continue
         for hint in hints:
