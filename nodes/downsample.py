@@ -120,7 +120,7 @@ class AvgPoolConv(nn.Module):
     def __init__(self, in_channels: Annotated[int, Dim("C")], out_channels: Out = 256) -> None:
         super().__init__()
         self.pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
-        self.conv = ConvNormAct(in_channels, out_channels, 1, activation="none", eps=1e-5)
+        self.conv = ConvNormAct(in_channels, out_channels, 1, activation="none", eps=1e-5, momentum=0.1)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/2 W/2"]:
         return self.conv(self.pool(x))
