@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+BESIDE := tests/nodes tests/sdk tests/graph tests/data tests/export tests/cli
+
 .PHONY: run demo test check format screenshots clean
 
 run: $(VENV)/installed
@@ -13,10 +15,10 @@ run: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/netwright demo
 
-# The components' many small tests run side by side; those with windows and processes one after the other.
+# Tests of the components, files and commands run side by side; those with windows, engines and trainers one by one.
 test: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/nodes tests/sdk
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest --ignore tests/nodes --ignore tests/sdk
+	OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n 2 $(BESIDE)
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest $(addprefix --ignore ,$(BESIDE))
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
