@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nodes.heads.dense import check_labels
 from nodes.sdk.declare import Dim, Range, component
 
 
@@ -50,11 +51,7 @@ class ClassificationHead(nn.Module):
         Raises:
             ValueError: when a class index is not below num_classes.
         """
-        if targets.numel() and (top := int(targets.max())) >= self.num_classes:
-            raise ValueError(
-                f"the data has class index {top}, the head knows {self.num_classes} classes (0 to "
-                f"{self.num_classes - 1}). Set num_classes to {top + 1} or more."
-            )
+        check_labels(targets, self.num_classes)
         return {"cls": functional.cross_entropy(raw.float(), targets, label_smoothing=self.label_smoothing)}
 
     def decode(self, raw: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:

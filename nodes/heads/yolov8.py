@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, ClassVar
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from nodes.assign.task_aligned import assign_task_aligned
 from nodes.conv import ConvNormAct
+from nodes.heads.dense import cell_centres, check_labels, no_autocast
 from nodes.losses.dfl import distribution_focal_loss, expected_distance
 from nodes.losses.iou import ciou
 from nodes.sdk.declare import Dim, Range, Stride, component
@@ -87,7 +87,7 @@ class YOLOv8Head(nn.Module):
     def decode(self, raw: Sequence[Tensor]) -> Predictions:
         """Raw maps [B, 4 * reg_max + K, H_i, W_i] to boxes in pixels and probabilities, level after level."""
         box_logits, cls_logits = self._flatten(raw)
-        boxes = self._boxes(box_logits, *self._cells(raw))
+        boxes = self._boxes(box_logits, *cell_centres(raw, self.strides))
         return Predictions(boxes.transpose(1, 2), cls_logits.sigmoid().transpose(1, 2))
 
     def loss(self, raw: Sequence[Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -107,13 +107,9 @@ class YOLOv8Head(nn.Module):
             ValueError: when a label is not below num_classes.
         """
         truth, labels = targets["boxes"].float(), targets["labels"]
-        if labels.numel() and (top := int(labels.max())) >= self.num_classes:
-            raise ValueError(
-                f"the data has class index {top}, the head knows {self.num_classes} classes (0 to "
-                f"{self.num_classes - 1}). Set num_classes to {top + 1} or more."
-            )
+        check_labels(labels, self.num_classes)
         box_logits, cls_logits = self._flatten(raw)
-        points, strides = self._cells(raw)
+        points, strides = cell_centres(raw, self.strides)
         with torch.no_grad():
             predicted = self._boxes(box_logits, points, strides).transpose(1, 2)
             wanted = labels.clamp(min=0)[..., None].expand(-1, -1, predicted.shape[1])
@@ -138,7 +134,7 @@ class YOLOv8Head(nn.Module):
         """Corners [B, 4, N] in pixels from box logits [B, 4R, N], cell centres [2, N] and strides [N]."""
         batch, _, cells = logits.shape
         sides = logits.view(batch, 4, self.reg_max, cells).transpose(1, 2).softmax(1)  # [B, R, 4, N]
-        with _no_autocast(sides):
+        with no_autocast(sides):
             distances = F.conv2d(sides, self.dfl.weight.float()).squeeze(1) * strides
         return torch.cat((points - distances[:, :2], points + distances[:, 2:]), 1)
 
@@ -157,26 +153,6 @@ class YOLOv8Head(nn.Module):
         box, cls = joined.split((4 * self.reg_max, self.num_classes), 1)
         return box, cls
 
-    def _cells(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Centres [2, N] (x, y) and strides [N] of all cells, in pixels."""
-        points, strides = [], []
-        for level, stride in zip(raw, self.strides, strict=True):
-            height, width = level.shape[-2:]
-            x = (torch.arange(width, dtype=torch.float32, device=level.device) + 0.5) * stride
-            y = (torch.arange(height, dtype=torch.float32, device=level.device) + 0.5) * stride
-            grid = torch.stack((x.expand(height, width), y[:, None].expand(height, width)))
-            points.append(grid.flatten(1))
-            strides.append(torch.full_like(points[-1][0], stride))
-        return torch.cat(points, 1), torch.cat(strides)
-
 
 def _tower(channels: int, width: int, out: int) -> nn.Sequential:
     return nn.Sequential(ConvNormAct(channels, width, 3), ConvNormAct(width, width, 3), nn.Conv2d(width, out, 1))
-
-
-def _no_autocast(x: Tensor) -> AbstractContextManager[object]:
-    """Keeps float32 where autocast may be on: bfloat16 rounds large distances to 1/16 bin, 2 px at stride 32."""
-    device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
