@@ -54,12 +54,22 @@ def yolo_levels(doc: Document, image: Node) -> list[tuple[Node, str]]:
     return [(neck, f"n{level}") for level in "345"]
 
 
+def fine_map(doc: Document, image: Node) -> list[tuple[Node, str]]:
+    """ResNet-18 and CenterNet's neck: stride 4."""
+    backbone = doc.add("backbone.resnet", depth=18)
+    neck = doc.add("neck.deconv_neck", channels=128)
+    doc.connect(image, backbone)
+    doc.connect(backbone, neck, "c5")
+    return [(neck, "p2")]
+
+
 Levels = Callable[[Document, Node], list[tuple[Node, str]]]
 HEADS: dict[str, tuple[str, Levels, dict[str, Any]]] = {
     "YOLOv3": ("head.yolov3_head", yolo_levels, {}),
     "YOLOv4": ("head.yolov4_head", yolo_levels, {}),
     "YOLOv5": ("head.yolov5_head", yolo_levels, {}),
     "YOLOv8": ("head.yolov8_head", yolo_levels, {}),
+    "CenterNet": ("head.center_net_head", fine_map, {}),
 }
 
 

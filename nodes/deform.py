@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from nodes.conv import ACTIVATIONS
 from nodes.sdk.declare import Choices, Dim, Range, component
 
 PAPER = "Zhu et al. 2019, arXiv:1811.11168"
@@ -18,12 +19,13 @@ PAPER = "Zhu et al. 2019, arXiv:1811.11168"
 class DeformConv(nn.Module):
     """A convolution that samples each of its nine places where a second convolution says, and as strongly as it says.
 
-    That second convolution starts at zero: no offset, half strength. Batch norm and SiLU follow.
+    That second convolution starts at zero: no offset, half strength. Batch norm and an activation follow.
 
     Args:
         out_channels: channels it gives.
         kernel_size: side of the kernel; odd.
         stride: 2 halves the size.
+        activation: function after the norm.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
     """
@@ -34,6 +36,7 @@ class DeformConv(nn.Module):
         out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
         kernel_size: Annotated[int, Choices(1, 3, 5, 7)] = 3,
         stride: Annotated[int, Choices(1, 2)] = 1,
+        activation: Annotated[str, Choices(*ACTIVATIONS)] = "silu",
     ) -> None:
         super().__init__()
         places = kernel_size * kernel_size
@@ -42,7 +45,7 @@ class DeformConv(nn.Module):
         nn.init.zeros_(self.where.bias)  # type: ignore[arg-type]
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
         self.bn = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.03)
-        self.act = nn.SiLU(inplace=True)
+        self.act = ACTIVATIONS[activation]()
         self.places, self.stride, self.padding = places, (stride, stride), (kernel_size // 2, kernel_size // 2)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
