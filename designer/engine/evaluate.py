@@ -114,7 +114,7 @@ class Evaluator:
         """
         spec = spec_of(declared)
         # A composite may hold a part that wants the image size; a leaf says so itself.
-        sized = spec.composite or any(p.derived.startswith("stride:") for p in spec.params)
+        sized = spec.composite or any(p.derived.startswith(("stride:", "image")) for p in spec.params)
         key = (
             declared, json.dumps(params, sort_keys=True, default=repr),
             tuple((name, inputs[name]) for name in in_port_order(inputs)), image_size if sized else None,

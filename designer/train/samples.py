@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from designer.data.transforms import to_float
 from designer.train.metrics import real
 from designer.train.plots import draw_found, save_grid
-from designer.train.tasks import detections_of
+from designer.train.tasks import detect
 from nodes.post.nms import NMS
 
 SAMPLES, SIDE = 8, 320
@@ -37,7 +37,7 @@ def save_samples(
         return None
     training = model.training
     model.eval()
-    found = detections_of(model(to_float(torch.stack([i.image for i in items])).to(device)), NMS())
+    found = detect(model, to_float(torch.stack([i.image for i in items])).to(device), NMS())
     model.train(training)
     drawn = [draw_found(item.image, *real(found, i), names, side=SIDE) for i, item in enumerate(items)]
     return save_grid(drawn, path)

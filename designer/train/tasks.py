@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from designer.data.dataset import Batch
@@ -14,6 +14,7 @@ from designer.engine.compile import Compiled
 from designer.graph.errors import GraphError
 from designer.train.metrics import CocoMap, TopK, real
 from nodes.post.nms import NMS
+from nodes.post.select import DetectionRows
 from nodes.types import Detections, Predictions
 
 BEST = {"detect": "map", "classify": "top1"}
@@ -30,9 +31,26 @@ def task_of(compiled: Compiled) -> str:
     return tasks.pop()
 
 
-def detections_of(output: Any, nms: nn.Module) -> Detections:
-    """The detections in a detector's output; predictions without an NMS node behind them go through `nms`."""
-    values = [output] if isinstance(output, (Detections, Predictions)) else list(output)
+def detect(model: nn.Module, images: Tensor, nms: nn.Module) -> Detections:
+    """What a detector in eval mode finds; predictions without an NMS node behind them go through `nms`.
+
+    Where the model ends in `DetectionRows`, what went into it counts.
+
+    Raises:
+        GraphError: when the model gives neither predictions nor detections.
+    """
+    before: list[Any] = []
+    hooks = [
+        part.register_forward_pre_hook(lambda _, args: before.append(args[0]))
+        for part in model.modules()
+        if isinstance(part, DetectionRows)
+    ]
+    try:
+        output = model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    values = [*before, *([output] if isinstance(output, (Tensor, Detections, Predictions)) else output)]
     for value in values:
         if isinstance(value, Detections):
             return value
@@ -57,13 +75,13 @@ def evaluate(
     for done, batch in enumerate(loader, 1):
         if batch.items:
             inputs, targets = batch.to(device)
-            output = model(inputs)
             images += len(batch.items)
             if isinstance(measure, TopK):
+                output = model(inputs)
                 scores = output[0] if isinstance(output, tuple) else output
                 measure.add(scores, targets)
             else:
-                _add_detections(measure, detections_of(output, nms), batch)
+                _add_detections(measure, detect(model, inputs, nms), batch)
         on_batch(done, total)
     model.train(training)
     return {**measure.compute(), "images": images}

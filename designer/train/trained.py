@@ -19,7 +19,7 @@ from designer.graph.errors import NetwrightError
 from designer.train import checkpoint
 from designer.train.metrics import real
 from designer.train.run import RunFolder
-from designer.train.tasks import detections_of, evaluate, task_of
+from designer.train.tasks import detect, evaluate, task_of
 from nodes.post.nms import NMS
 
 
@@ -87,8 +87,8 @@ def predict(trained: Trained, paths: Iterable[Path]) -> Iterable[Found]:
             raise NetwrightError(f"{path}: this image cannot be read. Leave it out, or convert it to PNG or JPEG.")
         if trained.task == "detect":
             boxed, _, fit = letterbox(image, torch.zeros(0, 4), trained.compiled.image_size)
-            output = trained.compiled.model(to_float(boxed[None]).to(trained.device))
-            boxes, scores, labels = real(detections_of(output, nms), 0)
+            found = detect(trained.compiled.model, to_float(boxed[None]).to(trained.device), nms)
+            boxes, scores, labels = real(found, 0)
             yield Found(path, image, fit.undo(boxes), scores, labels.long())
         else:
             small = classification_eval(trained.compiled.image_size)(image)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._higher_order_ops import while_loop
 
+from nodes.post.candidates import best_pairs, overlaps
 from nodes.sdk.declare import Range, component
 from nodes.types import Detections, Predictions
 
@@ -48,7 +49,7 @@ class NMS(nn.Module):
 
     @torch.no_grad()
     def forward(self, predictions: Predictions) -> Detections:
-        boxes, scores, labels = self._candidates(predictions.boxes.float(), predictions.scores.float())
+        boxes, scores, labels, _ = best_pairs(predictions, self.pre_top_k)
         valid = scores > self.score_threshold
         if not (torch.compiler.is_compiling() or valid.is_meta):
             # Scores fall, so those above the threshold come first; most images have far fewer than `pre_top_k`.
@@ -57,38 +58,9 @@ class NMS(nn.Module):
         kept = _greedy(self._suppresses(boxes, labels), valid)
         return self._rows(boxes, scores, labels, kept)
 
-    def _candidates(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best `pre_top_k` pairs of a box and a class: boxes [B, P, 4], scores [B, P] falling, labels [B, P].
-
-        Where there are fewer, scores are -1. Equal scores keep the order of the boxes, then of the classes.
-        """
-        count, cells, classes = self.pre_top_k, boxes.shape[1], scores.shape[2]
-        # A pair among the best `count` belongs to a box among the best `count` by their best class. The padding makes
-        # room for topk however few boxes there are, with no branch on a size that may be dynamic in an export.
-        best = F.pad(scores.amax(2), (0, count), value=-1.0)
-        index = best.topk(count, dim=1).indices.sort(dim=1).values  # [B, P]
-        real = (index < cells)[..., None]
-        index = index.clamp(max=cells - 1)[..., None]
-        boxes = boxes.gather(1, index.expand(-1, -1, 4))
-        scores = scores.gather(1, index.expand(-1, -1, classes)).masked_fill(~real, -1.0).flatten(1)  # [B, P * K]
-        # topk alone leaves equal scores in any order, and differently in each runtime.
-        pair = scores.topk(count, dim=1).indices.sort(dim=1).values
-        scores, order = _stable_sort(scores.gather(1, pair))
-        pair = pair.gather(1, order)
-        boxes = boxes.gather(1, (pair // classes)[..., None].expand(-1, -1, 4))
-        return boxes, scores, pair % classes
-
     def _suppresses(self, boxes: Tensor, labels: Tensor) -> Tensor:
         """[B, P, P] float 1 where the row's candidate, if kept, drops the column's, which comes later."""
-        x1, y1, x2, y2 = boxes.transpose(1, 2).contiguous().unbind(1)  # side by side: half the time of strided ones
-        area = (x2 - x1) * (y2 - y1)
-        # In place, as these are the largest tensors here.
-        inter = torch.minimum(x2[:, :, None], x2[:, None]).sub_(torch.maximum(x1[:, :, None], x1[:, None]))
-        height = torch.minimum(y2[:, :, None], y2[:, None]).sub_(torch.maximum(y1[:, :, None], y1[:, None]))
-        inter.clamp_(min=0).mul_(height.clamp_(min=0))
-        union = (area[:, :, None] + area[:, None]).sub_(inter)
-        # No epsilon: torchvision has none, and the nan of two empty boxes compares as not overlapping.
-        over = inter.div_(union) > self.iou_threshold
+        over = overlaps(boxes) > self.iou_threshold
         if not self.class_agnostic:
             over &= labels[:, :, None] == labels[:, None]
         return over.triu(1).float()
@@ -103,14 +75,6 @@ class NMS(nn.Module):
         boxes = boxes.gather(1, row[..., None].expand(-1, -1, 4)) * used[..., None]
         scores, labels = scores.gather(1, row) * used, labels.gather(1, row).masked_fill(~used, -1)
         return Detections(boxes, scores, labels)
-
-
-def _stable_sort(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Falling scores [B, P] with where each was; equal ones keep their order."""
-    if torch.compiler.is_exporting():
-        # The ONNX exporter knows no stable sort, but writes a TopK, which keeps the order of equal values.
-        return scores.sort(dim=1, descending=True)
-    return scores.sort(dim=1, descending=True, stable=True)
 
 
 def _greedy(suppresses: Tensor, valid: Tensor) -> Tensor:

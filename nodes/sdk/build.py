@@ -147,6 +147,8 @@ def _derive(
         raise BadInput(
             f"{spec.name} must know the image size. Wire it, through other nodes, to an image input.", of, "stride"
         )
+    if kind == "image":
+        return tuple(image_size)
     strides = tuple(
         stride_of(*max((info.shape[-2], image_size[0]), (info.shape[-1], image_size[1])))
         for info in port_infos(inputs, of)

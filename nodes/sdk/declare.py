@@ -68,6 +68,11 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class ImageSides:
+    """Marks a parameter filled with height and width of the model's image input in pixels."""
+
+
+@dataclass(frozen=True)
 class Suggest:
     """Marks text for which a function of the component's module, without arguments, lists values to choose from."""
 
@@ -244,6 +249,7 @@ def _param(arg: inspect.Parameter, hint: Any, help_text: str, where: _Where) -> 
     derived = next((f"dim:{m.letter}" for m in markers if isinstance(m, Dim)), "")
     derived = derived or next((f"stride:{m.port}" for m in markers if isinstance(m, Stride)), "")
     derived = derived or next((f"count:{m.port}" for m in markers if isinstance(m, Count)), "")
+    derived = derived or next(("image" for m in markers if isinstance(m, ImageSides)), "")
     has_default = arg.default is not arg.empty
     param = Param(
         name=arg.name,

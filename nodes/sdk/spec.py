@@ -56,9 +56,9 @@ class Param:
     """One constructor parameter.
 
     `derived` is empty for what the user sets, else where the value comes from: `dim:C` (a letter of the input
-    ports' dims; a tuple, one entry a wire, when the port is variadic), `stride:x` (image pixels per cell of port x) or
-    `count:xs` (how many wires arrive at it). `suggest` names a function of the component's module that lists values
-    to choose from.
+    ports' dims; a tuple, one entry a wire, when the port is variadic), `stride:x` (image pixels per cell of port x),
+    `count:xs` (how many wires arrive at it) or `image` (height and width of the image input). `suggest` names a
+    function of the component's module that lists values to choose from.
     """
 
     name: str
