@@ -9,23 +9,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nodes.conv import ConvNormAct
-from nodes.sdk.declare import Dim, Range, Unit, component
+from nodes.sdk.declare import Choices, Dim, Range, Unit, component
 
 
 @component("stem", aliases=("Stem", "YOLO stem"))
 class ConvStem(ConvNormAct):
-    """A 3x3 convolution of stride 2 with batch norm and SiLU: the stem of the YOLO family.
+    """A convolution of stride 2 with batch norm and SiLU: the stem of the YOLO family.
 
     Args:
         out_channels: channels it gives; 64 times the width multiple in YOLO.
+        kernel_size: 3, or 6 as in YOLOv5.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/2, W/2].
     """
 
     def __init__(
-        self, in_channels: Annotated[int, Dim("C")], out_channels: Annotated[int, Range(1, 65536, 8)] = 64
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
+        kernel_size: Annotated[int, Choices(3, 6)] = 3,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, stride=2)
+        if kernel_size == 6:
+            self.conv = nn.Conv2d(in_channels, out_channels, 6, 2, 2, bias=False)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/2 W/2"]:
         return super().forward(x)

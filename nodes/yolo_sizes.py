@@ -1,4 +1,4 @@
-"""The size variants of YOLOv8, shared by its backbone and its neck."""
+"""The size variants of YOLOv5 and YOLOv8, shared by their backbones and necks."""
 
 from __future__ import annotations
 
@@ -28,4 +28,12 @@ YOLOV8 = {
     "m": Size(0.67, 0.75, 768),
     "l": Size(1.00, 1.00, 512),
     "x": Size(1.00, 1.25, 512),
+}
+
+YOLOV5 = {
+    "n": Size(0.33, 0.25, 1024),
+    "s": Size(0.33, 0.50, 1024),
+    "m": Size(0.67, 0.75, 1024),
+    "l": Size(1.00, 1.00, 1024),
+    "x": Size(1.33, 1.25, 1024),
 }
