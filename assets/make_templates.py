@@ -6,31 +6,51 @@ with the files.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from designer.graph import Document
 from designer.graph.model import Node
 from nodes.sdk.discover import library
-from nodes.yolo_sizes import YOLOV8
+from nodes.yolo_sizes import YOLOV5, YOLOV8
 
 FOLDER = Path(__file__).parent / "templates"
 
 
-def detector(name: str, summary: str, side: int, classes: int, size: str = "n") -> Document:
-    """YOLOv8 of composites: image, backbone, neck, head, NMS."""
+def detector_of(
+    name: str, summary: str, side: int, classes: int, backbone: Part, neck: Part, head: Part, wires: str = "345"
+) -> Document:
+    """Image, backbone, neck, head and NMS; `wires` are the levels from the backbone to the neck."""
     doc = new(name, summary, "detect")
     image = doc.add("io.image_input", title="Image", at=(0, 153), height=side, width=side)
-    backbone = doc.add("backbone.csp_darknet", title="Backbone", at=(312, 120), size=size)
-    neck = doc.add("neck.pafpn", title="Neck", at=(624, 140), size=size)
-    head = doc.add("head.yolov8_head", title="Head", at=(936, 140), num_classes=classes)
+    first = doc.add(backbone[0], title="Backbone", at=(312, 120), **backbone[1])
+    second = doc.add(neck[0], title="Neck", at=(624, 140), **neck[1])
+    third = doc.add(head[0], title="Head", at=(936, 140), **{"num_classes": classes, **head[1]})
     nms = doc.add("post.nms", title="NMS", at=(1248, 173))
-    doc.connect(image, backbone)
-    for level in "345":
-        doc.connect(backbone, neck, f"p{level}", f"p{level}")
-    for level in "345":
-        doc.connect(neck, head, f"n{level}", f"levels.{int(level) - 3}")
-    doc.connect(head, nms)
+    doc.connect(image, first)
+    gives = [p.name for p in doc.spec(first.id).outputs]
+    takes = [p.name for p in doc.spec(second.id).inputs]
+    for level in wires:
+        doc.connect(first, second, _level(gives, level), _level(takes, level))
+    for port in doc.spec(second.id).outputs:
+        doc.connect(second, third, port.name)
+    doc.connect(third, nms)
     return doc
+
+
+Part = tuple[str, dict[str, object]]
+"""A component and its settings."""
+
+
+def _level(ports: list[str], level: str) -> str:
+    return next(name for name in ports if name.endswith(level))
+
+
+def detector(name: str, summary: str, side: int, classes: int, size: str = "n") -> Document:
+    """YOLOv8 of composites."""
+    backbone, neck = ("backbone.csp_darknet", {"size": size}), ("neck.pafpn", {"size": size})
+    return detector_of(name, summary, side, classes, backbone, neck, ("head.yolov8_head", {}))
 
 
 def quick_start() -> Document:
@@ -40,8 +60,34 @@ def quick_start() -> Document:
     return doc
 
 
-def yolov8n() -> Document:
-    doc = detector("YOLOv8n", "YOLOv8n for 80 classes at 640 pixels: backbone, neck and head as composites.", 640, 80)
+def yolov8(size: str) -> Document:
+    words = f"YOLOv8{size} for 80 classes at 640 pixels: backbone, neck and head as composites."
+    return for_coco(detector(f"YOLOv8{size}", words, 640, 80, size))
+
+
+def yolov3() -> Document:
+    doc = detector_of(
+        "YOLOv3", "Darknet53 and anchors on three levels, 80 classes at 416 pixels.", 416, 80,
+        ("backbone.darknet", {}), ("neck.yolov3_neck", {}), ("head.yolov3_head", {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
+def yolov5(size: str) -> Document:
+    scale = YOLOV5[size]
+    doc = detector_of(
+        f"YOLOv5{size}", f"YOLOv5{size} (release 6.1) for 80 classes at 640 pixels: C3 blocks and anchors.", 640, 80,
+        ("backbone.yolov5_backbone", {"size": size}), ("neck.csp_pafpn", {"depth": scale.blocks(3)}),
+        ("head.yolov5_head", {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
+def centernet() -> Document:
+    doc = detector_of(
+        "CenterNet-R18", "Objects as peaks of a heat map on one fine level, ResNet-18, 80 classes at 512 pixels.",
+        512, 80, ("backbone.resnet", {"depth": 18}), ("neck.deconv_neck", {}), ("head.center_net_head", {}), "5",
+    )  # fmt: skip
     return for_coco(doc)
 
 
@@ -92,13 +138,18 @@ def yolov8n_blocks() -> Document:
 
 
 def resnet(depth: int) -> Document:
-    name = f"ResNet-{depth}"
-    doc = new(name, f"{name} for 1000 classes at 224 pixels.", "classify")
+    return classifier("backbone.resnet", f"ResNet-{depth}", depth=depth)
+
+
+def classifier(backbone: str, name: str = "", **params: object) -> Document:
+    """A backbone behind a classification head, 1000 classes at 224 pixels."""
+    title = library().spec(backbone).title
+    doc = new(name or f"{title} classifier", f"{name or title} for 1000 classes at 224 pixels.", "classify")
     image = doc.add("io.image_input", title="Image", at=(0, 33), height=224, width=224)
-    backbone = doc.add("backbone.resnet", title="Backbone", at=(312, 0), depth=depth)
+    first = doc.add(backbone, title="Backbone", at=(312, 0), **params)
     head = doc.add("head.classification_head", title="Head", at=(624, 93))
-    doc.connect(image, backbone)
-    doc.connect(backbone, head, "c5")
+    doc.connect(image, first)
+    doc.connect(first, head, doc.spec(first.id).outputs[-1].name)
     doc.set_data(kind="folder")
     doc.set_training(
         epochs=90, batch=64, optimizer="sgd", learning_rate=0.05, momentum=0.9, weight_decay=1e-4, warmup_epochs=5
@@ -133,12 +184,27 @@ def for_coco(doc: Document) -> Document:
     return doc
 
 
-TEMPLATES = {
+BACKBONES = (
+    "convnext", "csp_darknet", "csp_darknet53", "csp_resnet", "darknet", "efficientnet", "ghostnet",
+    "internimage", "mhaf", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "shufflenet_v2", "van", "yolo_ms",
+    "yolov5_backbone",
+)  # fmt: skip
+"""Those that have a classifier of their own beside ResNet's; any timm model is a node away."""
+
+TEMPLATES: dict[str, Callable[[], Document]] = {
     "quick-start": quick_start,
-    "yolov8n": yolov8n,
-    "yolov8n-blocks": yolov8n_blocks,
-    "resnet50": lambda: resnet(50),
     "shapes-classifier": shapes_classifier,
+    **{f"yolov8{size}": partial(yolov8, size) for size in "nsm"},
+    "yolov8n-blocks": yolov8n_blocks,
+    "yolov3": yolov3,
+    **{f"yolov5{size}": partial(yolov5, size) for size in "ns"},
+    "centernet-r18": centernet,
+    "resnet50": partial(resnet, 50),
+    **{
+        f"classifier-{name.removesuffix('_backbone').replace('_', '-')}": partial(classifier, f"backbone.{name}")
+        for name in BACKBONES
+    },
+    "classifier-hrnet": partial(classifier, "backbone.hrnet", width=32),
 }
 
 

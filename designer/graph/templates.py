@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from nodes.sdk.spec import Catalogue
 
 
+STARTS = ("quick-start", "shapes-classifier")
+"""Those that train on drawn shapes, without data of one's own."""
+GROUPS = {"detect": "Detectors", "segment": "Segmenters", "classify": "Classifiers"}
+
+
 @dataclass(frozen=True)
 class Template:
     """A shipped document: file stem, title, one sentence, and what it is for (`detect`, `classify`)."""
@@ -28,12 +33,21 @@ class Template:
 
 
 def templates() -> list[Template]:
-    """All templates; the quick start comes first."""
+    """All templates; those to start with come first."""
     found = []
     for path in (assets_dir() / "templates").glob(f"*{SUFFIX}"):
         extra = (data := read(path)).model_extra or {}
         found.append(Template(path.stem, data.name, str(extra.get("summary", "")), str(extra.get("task", "")), path))
-    return sorted(found, key=lambda t: (t.name != "quick-start", t.name))
+    return sorted(found, key=lambda t: (t.name not in STARTS, t.name))
+
+
+def grouped() -> dict[str, list[Template]]:
+    """The templates under the words that people look for them by."""
+    groups: dict[str, list[Template]] = {title: [] for title in ("Start here", *GROUPS.values())}
+    for template in templates():
+        title = "Start here" if template.name in STARTS else GROUPS.get(template.task, template.task.title())
+        groups.setdefault(title, []).append(template)
+    return {title: members for title, members in groups.items() if members}
 
 
 def load_template(name: str, catalogue: Catalogue | None = None) -> Document:

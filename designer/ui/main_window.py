@@ -18,7 +18,7 @@ from designer.graph.errors import NetwrightError
 from designer.graph.picture import SUFFIX as PICTURE
 from designer.graph.problems import Fix, Problem
 from designer.graph.storage import SUFFIX
-from designer.graph.templates import templates
+from designer.graph.templates import grouped
 from designer.ui import theme
 from designer.ui.actions import Actions
 from designer.ui.cheat_sheet import CheatSheet
@@ -143,7 +143,7 @@ class MainWindow(WindowLayout):
         self.status.show_totals({})
         self.engine.set_document(document)
         if document is None:
-            self.welcome.show_choices(templates(), self.workspace.recent())
+            self.welcome.show_choices(grouped(), self.workspace.recent())
         self.pages.setCurrentWidget(self.canvas if document is not None else self.welcome)
         for dock in (self.right, self.bottom):
             dock.setVisible(document is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -13,8 +13,8 @@ from designer.graph.templates import Template
 from designer.ui import glyphs, theme
 from designer.ui.widgets import Clickable, ElidedLabel, button, clear, column, label, row, widgets_in
 
-_GLYPHS = {"detect": "vector-square", "classify": "tag-outline"}
-_TASKS = {"detect": "Detection", "classify": "Classification"}
+_GLYPHS = {"detect": "vector-square", "segment": "shape-outline", "classify": "tag-outline"}
+_TASKS = {"detect": "Detection", "segment": "Segmentation", "classify": "Classification"}
 
 
 class TemplateCard(Clickable):
@@ -74,11 +74,11 @@ class Welcome(QWidget):
         super().__init__()
         self.setObjectName("welcome")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._templates: Sequence[Template] = ()
+        self._templates: Mapping[str, Sequence[Template]] = {}
         self._recent: Sequence[Path] = ()
-        self._cards = QGridLayout()
+        self._cards = QVBoxLayout()
         self._cards.setSpacing(12)
-        self._cards.setAlignment(Qt.AlignmentFlag.AlignLeft)
+        self._grids: list[QGridLayout] = []
         self._recent_box = QVBoxLayout()
         self._recent_box.setSpacing(8)
         new = button("New empty document", "primary", "plus")
@@ -96,9 +96,8 @@ class Welcome(QWidget):
                 label("Netwright", "hero"),
                 subtitle,
                 row(new, browse, 1, margins=(0, 8, 0, 8)),
-                label("Start from a template", "section"),
-                self._cards,
                 self._recent_box,
+                self._cards,
                 1,
                 margins=(32, 40, 32, 32),
                 gap=12,
@@ -120,8 +119,8 @@ class Welcome(QWidget):
     def _on_theme(self, _theme: theme.Theme) -> None:
         self.show_choices(self._templates, self._recent)
 
-    def show_choices(self, templates: Sequence[Template], recent: Sequence[Path]) -> None:
-        """Fill in the template cards and the recent files."""
+    def show_choices(self, templates: Mapping[str, Sequence[Template]], recent: Sequence[Path]) -> None:
+        """Fill in the recent files and, under their headings, the template cards."""
         self._templates, self._recent = templates, recent
         self._place_cards()
         clear(self._recent_box)
@@ -133,22 +132,33 @@ class Welcome(QWidget):
             self._recent_box.addWidget(made)
 
     def cards(self) -> list[TemplateCard]:
-        return [widget for widget in widgets_in(self._cards) if isinstance(widget, TemplateCard)]
+        return [card for grid in self._grids for card in _cards_in(grid)]
 
     def _place_cards(self) -> None:
         clear(self._cards)
-        columns = self._columns()
-        for index, template in enumerate(self._templates):
-            card = TemplateCard(template)
-            card.chosen.connect(self.template_chosen)
-            self._cards.addWidget(card, index // columns, index % columns)
+        self._grids = []
+        for title, templates in self._templates.items():
+            self._cards.addWidget(label(title, "section"))
+            grid = QGridLayout()
+            grid.setSpacing(12)
+            grid.setAlignment(Qt.AlignmentFlag.AlignLeft)
+            self._cards.addLayout(grid)
+            self._grids.append(grid)
+            cards = [TemplateCard(template) for template in templates]
+            for card in cards:
+                card.chosen.connect(self.template_chosen)
+            self._arrange(grid, cards)
 
-    def _columns(self) -> int:
-        return max(1, min(3, (self.width() - 64) // 268))
+    def _arrange(self, grid: QGridLayout, cards: Sequence[TemplateCard]) -> None:
+        columns = max(1, min(3, (self.width() - 64) // 268))
+        for index, card in enumerate(cards):
+            grid.addWidget(card, index // columns, index % columns)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        cards = self.cards()
-        columns = self._columns()
-        for index, card in enumerate(cards):
-            self._cards.addWidget(card, index // columns, index % columns)
+        for grid in self._grids:
+            self._arrange(grid, _cards_in(grid))
+
+
+def _cards_in(grid: QGridLayout) -> list[TemplateCard]:
+    return [widget for widget in widgets_in(grid) if isinstance(widget, TemplateCard)]

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from designer.graph.templates import templates
+from designer.graph.templates import grouped
 from designer.ui import theme
 from designer.ui.actions import Actions
 from designer.ui.canvas import CanvasView
@@ -130,10 +130,12 @@ class WindowLayout(QMainWindow):
 
     def _fill_menus(self) -> None:
         menus = self.commands.submenus
-        for template in templates():
-            add = menus["templates"].addAction(template.title)
-            add.setToolTip(template.summary)
-            add.triggered.connect(lambda _checked=False, name=template.name: self.template_chosen.emit(name))
+        for title, members in grouped().items():
+            group_menu = menus["templates"].addMenu(title)
+            for template in members:
+                add = group_menu.addAction(template.title)
+                add.setToolTip(template.summary)
+                add.triggered.connect(lambda _checked=False, name=template.name: self.template_chosen.emit(name))
         fill_colours(self.canvas, menus["colour"])
         fill_heat(self.canvas, menus["heat"])
         group = QActionGroup(self)

@@ -287,7 +287,8 @@ def _outputs(function: Callable[..., Any], names: tuple[str, ...], where: _Where
         raise where.error(f"{function.__name__} has no return annotation. Write -> Float[Tensor, 'B C H W'].")
     if typing.get_origin(hint) in (Union, types.UnionType):
         # A head returns raw maps in training and the declared kind in eval; the wire carries the latter.
-        hint = next((h for h in typing.get_args(hint) if is_port(h)), hint)
+        ports = sorted((h for h in typing.get_args(hint) if is_port(h)), key=lambda h: bool(dims_of(h)))
+        hint = ports[0] if ports else hint
     hints = [hint]
     if typing.get_origin(hint) is tuple:
         hints = list(typing.get_args(hint))

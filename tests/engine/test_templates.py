@@ -1,5 +1,6 @@
 """The shipped templates are what their script draws, run as they are, and say so on the first look."""
 
+import csv
 import importlib.util
 from pathlib import Path
 
@@ -32,3 +33,32 @@ def test_every_template_runs_without_a_word(name):
     result = propagate(load_template(name, library().catalogue).data)
     assert result.problems == []
     assert all(r.status == "ok" for r in result.nodes.values())
+
+
+ROWS = {
+    (row["source"], row["variant"]): int(row["params"])
+    for row in csv.DictReader(
+        (Path(__file__).parents[1] / "data" / "reference.tsv").open(encoding="utf-8"), delimiter="\t"
+    )
+    if row["measured"] == "yes"
+}
+TOTALS = {
+    **{f"yolov8{size}": ("ultralytics", f"yolov8{size}.yaml") for size in "nsm"},
+    "yolov8n-blocks": ("ultralytics", "yolov8n.yaml"),
+    "yolov3": ("mmdet 3.3.0", "yolo/yolov3_d53_8xb8-ms-416-273e_coco.py"),
+    "yolov5n": ("mmyolo 0.6.0", "yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco.py"),
+    "centernet-r18": ("mmdet 3.3.0", "centernet/centernet_r18_8xb16-crop512-140e_coco.py"),
+    "resnet50": ("torchvision", "resnet50"),
+}
+"""The measured row of each whole model that has one."""
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_whole_models_are_as_large_as_the_table_says(name):
+    result = propagate(load_template(name, library().catalogue).data)
+    assert result.totals["params"] == ROWS[TOTALS[name]]
+
+
+def test_yolov5s_is_as_large_as_published():
+    result = propagate(load_template("yolov5s", library().catalogue).data)
+    assert round(result.totals["params"] / 1e6, 1) == 7.2

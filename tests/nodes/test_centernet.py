@@ -12,6 +12,7 @@ from nodes.backbones.resnet import resnet
 from nodes.heads.centernet import CenterNetHead
 from nodes.losses.heat import centre_focal_loss
 from nodes.necks.deconv import deconv_neck
+from nodes.sdk.discover import library
 from tests.nodes.test_reference import ROWS
 from tests.nodes.test_yolov8_head import targets
 
@@ -38,6 +39,11 @@ def test_counts_are_those_of_the_table(deformable: bool, name: str) -> None:
     assert (found.boxes.shape, found.scores.shape) == ((1, 128 * 128, 4), (1, 128 * 128, 80))
     with torch.device("meta"):
         assert deconv_neck.build((1, 512, 5, 7)).eval()(torch.empty(2, 512, 5, 7)).shape == (2, 64, 40, 56)
+
+
+def test_its_wire_carries_predictions() -> None:
+    """In training forward returns one tensor, not a tuple of maps, which must not be taken for what it gives."""
+    assert [p.kind for p in library().spec("head.center_net_head").outputs] == ["predictions"]
 
 
 def test_radius_leaves_the_overlap() -> None:
