@@ -83,6 +83,15 @@ def yolov5(size: str) -> Document:
     return for_coco(doc)
 
 
+def dense(name: str, words: str, head: str, extra_from: str) -> Document:
+    """A head of the RetinaNet family on ResNet-50 and an FPN from P3 to P7."""
+    doc = detector_of(
+        f"{name}-R50", f"{words}, on ResNet-50 and an FPN. 80 classes at 640 pixels.", 640, 80,
+        ("backbone.resnet", {"depth": 50}), ("neck.fpn_p3_p7", {"extra_from": extra_from}), (head, {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
 def centernet() -> Document:
     doc = detector_of(
         "CenterNet-R18", "Objects as peaks of a heat map on one fine level, ResNet-18, 80 classes at 512 pixels.",
@@ -199,6 +208,11 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "yolov3": yolov3,
     **{f"yolov5{size}": partial(yolov5, size) for size in "ns"},
     "centernet-r18": centernet,
+    "retinanet-r50": partial(
+        dense, "RetinaNet", "Nine anchors a cell and the focal loss", "head.retina_net_head", "c5"
+    ),
+    "fcos-r50": partial(dense, "FCOS", "No anchors: distances to an object's sides", "head.fcos_head", "p5"),
+    "atss-r50": partial(dense, "ATSS", "Samples by each object's statistics", "head.atss_head", "p5"),
     "resnet50": partial(resnet, 50),
     **{
         f"classifier-{name.removesuffix('_backbone').replace('_', '-')}": partial(classifier, f"backbone.{name}")

@@ -63,12 +63,25 @@ def fine_map(doc: Document, image: Node) -> list[tuple[Node, str]]:
     return [(neck, "p2")]
 
 
+def fpn_levels(doc: Document, image: Node) -> list[tuple[Node, str]]:
+    """ResNet-18 and an FPN from P3 to P7 of 64 channels."""
+    backbone = doc.add("backbone.resnet", depth=18)
+    neck = doc.add("neck.fpn_p3_p7", channels=64)
+    doc.connect(image, backbone)
+    for level in "345":
+        doc.connect(backbone, neck, f"c{level}", f"c{level}")
+    return [(neck, f"p{level}") for level in "34567"]
+
+
 Levels = Callable[[Document, Node], list[tuple[Node, str]]]
 HEADS: dict[str, tuple[str, Levels, dict[str, Any]]] = {
     "YOLOv3": ("head.yolov3_head", yolo_levels, {}),
     "YOLOv4": ("head.yolov4_head", yolo_levels, {}),
     "YOLOv5": ("head.yolov5_head", yolo_levels, {}),
     "YOLOv8": ("head.yolov8_head", yolo_levels, {}),
+    "RetinaNet": ("head.retina_net_head", fpn_levels, {"tower_depth": 2, "norm": True, "base_size": 2}),
+    "FCOS": ("head.fcos_head", fpn_levels, {"tower_depth": 2}),
+    "ATSS": ("head.atss_head", fpn_levels, {"tower_depth": 2, "base_size": 4}),
     "CenterNet": ("head.center_net_head", fine_map, {}),
 }
 

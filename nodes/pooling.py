@@ -27,6 +27,7 @@ class MaxPool(nn.Module):
         kernel_size: side of the window.
         stride: 2 halves the size.
         padding: rows and columns added around; at most half the window.
+        ceil_mode: rounds an odd size up: the last rows and columns are a window, too, if they do not fill one.
 
     Shapes: x [B, C, H, W] -> [B, C, H/stride, W/stride].
     """
@@ -36,10 +37,11 @@ class MaxPool(nn.Module):
         kernel_size: Annotated[int, Range(1, 64)] = 2,
         stride: Annotated[int, Range(1, 64)] = 2,
         padding: Annotated[int, Range(0, 32)] = 0,
+        ceil_mode: bool = False,
     ) -> None:
         super().__init__()
         _check_padding(padding, kernel_size)
-        self.pool = nn.MaxPool2d(kernel_size, stride, padding)
+        self.pool = nn.MaxPool2d(kernel_size, stride, padding, ceil_mode=ceil_mode)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H/s W/s"]:
         return self.pool(x)

@@ -48,6 +48,9 @@ TOTALS = {
     "yolov3": ("mmdet 3.3.0", "yolo/yolov3_d53_8xb8-ms-416-273e_coco.py"),
     "yolov5n": ("mmyolo 0.6.0", "yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco.py"),
     "centernet-r18": ("mmdet 3.3.0", "centernet/centernet_r18_8xb16-crop512-140e_coco.py"),
+    "retinanet-r50": ("mmdet 3.3.0", "retinanet/retinanet_r50_fpn_1x_coco.py"),
+    "fcos-r50": ("torchvision", "fcos_resnet50_fpn (raw outputs)"),
+    "atss-r50": ("mmdet 3.3.0", "atss/atss_r50_fpn_1x_coco.py"),
     "resnet50": ("torchvision", "resnet50"),
 }
 """The measured row of each whole model that has one."""
