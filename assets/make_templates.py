@@ -92,6 +92,20 @@ def dense(name: str, words: str, head: str, extra_from: str) -> Document:
     return for_coco(doc)
 
 
+def ssd300() -> Document:
+    """No neck: the backbone's six levels go to the head."""
+    doc = new("SSD300", "VGG-16, six levels of default boxes and hard negatives, 80 classes at 300 pixels.", "detect")
+    image = doc.add("io.image_input", title="Image", at=(0, 153), height=300, width=300)
+    backbone = doc.add("backbone.ssd_vgg", title="Backbone", at=(312, 80))
+    head = doc.add("head.ssd_head", title="Head", at=(624, 80), num_classes=80)
+    nms = doc.add("post.nms", title="NMS", at=(936, 133), iou_threshold=0.45, max_detections=200)
+    doc.connect(image, backbone)
+    for level in "345678":
+        doc.connect(backbone, head, f"p{level}")
+    doc.connect(head, nms)
+    return for_coco(doc)
+
+
 def centernet() -> Document:
     doc = detector_of(
         "CenterNet-R18", "Objects as peaks of a heat map on one fine level, ResNet-18, 80 classes at 512 pixels.",
@@ -207,6 +221,7 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "yolov8n-blocks": yolov8n_blocks,
     "yolov3": yolov3,
     **{f"yolov5{size}": partial(yolov5, size) for size in "ns"},
+    "ssd300": ssd300,
     "centernet-r18": centernet,
     "retinanet-r50": partial(
         dense, "RetinaNet", "Nine anchors a cell and the focal loss", "head.retina_net_head", "c5"

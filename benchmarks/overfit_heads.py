@@ -82,6 +82,11 @@ HEADS: dict[str, tuple[str, Levels, dict[str, Any]]] = {
     "RetinaNet": ("head.retina_net_head", fpn_levels, {"tower_depth": 2, "norm": True, "base_size": 2}),
     "FCOS": ("head.fcos_head", fpn_levels, {"tower_depth": 2}),
     "ATSS": ("head.atss_head", fpn_levels, {"tower_depth": 2, "base_size": 4}),
+    "SSD": (
+        "head.ssd_head",
+        yolo_levels,
+        {"boxes_per_cell": [4, 6, 4], "scales": [15, 30, 60, 90], "steps": []},
+    ),
     "CenterNet": ("head.center_net_head", fine_map, {}),
 }
 

@@ -51,6 +51,7 @@ TOTALS = {
     "retinanet-r50": ("mmdet 3.3.0", "retinanet/retinanet_r50_fpn_1x_coco.py"),
     "fcos-r50": ("torchvision", "fcos_resnet50_fpn (raw outputs)"),
     "atss-r50": ("mmdet 3.3.0", "atss/atss_r50_fpn_1x_coco.py"),
+    "ssd300": ("torchvision", "ssd300_vgg16 (raw outputs)"),
     "resnet50": ("torchvision", "resnet50"),
 }
 """The measured row of each whole model that has one."""

@@ -30,6 +30,12 @@ EVEN, ODD = (32, 64), (37, 53)
 CELL = 8
 """Image pixels per cell of that map."""
 
+LEAST = {"backbone.ssd_vgg": (300, 316)}
+"""Height and width for components that need more than EVEN."""
+
+WIRES = {"head.ssd_head": 6}
+"""Wires on a variadic port, where the default settings are for other than three."""
+
 _SIZES = {"B": 2, "L": 12, "D": 32, "T": 64, "F": 16, "I": 24, "J": 40}
 
 
@@ -52,11 +58,12 @@ def dim_size(dim: str, size: tuple[int, int], batch: int) -> int:
 
 
 def inputs_for(spec: ComponentSpec, size: tuple[int, int] = EVEN, batch: int = 2) -> dict[str, Any]:
-    """Random inputs by wire-level port name; a variadic port gets three wires."""
+    """Random inputs by wire-level port name; a variadic port gets three wires, or as many as WIRES says."""
     generator = torch.Generator().manual_seed(0)
+    size = LEAST.get(spec.id, size)
     values: dict[str, Any] = {}
     for port in spec.inputs:
-        for i in range(3 if port.variadic else 1):
+        for i in range(WIRES.get(spec.id, 3) if port.variadic else 1):
             name = f"{port.name}.{i}" if port.variadic else port.name
             values[name] = _value(port, i, size, batch, generator)
     return values
