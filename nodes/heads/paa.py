@@ -7,6 +7,7 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from nodes.anchors import decode
@@ -64,6 +65,9 @@ class PAAHead(ATSSHead):
     ) -> None:
         super().__init__(channels, strides, num_classes, tower_depth, base_size, candidates, cls_gain, box_gain)
         self.gains = {"cls": cls_gain, "box": box_gain, "iou": iou_gain}
+
+    def forward(self, *levels: Float[Tensor, "B C H_ W_"]) -> tuple[Float[Tensor, "B D H_ W_"], ...] | Predictions:
+        return super().forward(*levels)
 
     def decode(self, raw: Sequence[Tensor]) -> Predictions:
         """Raw maps to boxes in pixels; scores are the root of class probability times overlap."""

@@ -31,7 +31,7 @@ def test_counts_are_those_of_the_table() -> None:
         raw = built.train()(*(torch.empty(s) for s in case.shapes()))
     text = ["[" + ", ".join("x".join(map(str, m.shape)) for m in raw[i : i + 5]) + "]" for i in (0, 5, 10)]
     assert case.row["output_shapes"] == f"[{', '.join(text)}]"
-    wide = [(2, 256, 64 >> i, 96 >> i) for i in range(5)]
+    wide: list[tuple[int, ...]] = [(2, 256, 64 >> i, 96 >> i) for i in range(5)]
     cells = sum(h * w for _, _, h, w in wide)
     assert run(case, wide)[1] == [(2, cells, 4), (2, cells, 80)]
 
