@@ -25,7 +25,9 @@ def anchor_sides(stride: int, base: int, octaves: int, ratios: Sequence[float]) 
     return torch.tensor([(size / math.sqrt(r), size * math.sqrt(r)) for r in ratios for size in sizes])
 
 
-def pyramid_anchors(maps: Sequence[Tensor], strides: Sequence[int], sides: Sequence[Tensor], offset: float) -> Tensor:
+def pyramid_anchors(
+    maps: Sequence[Tensor], strides: Sequence[int], sides: Sequence[Tensor], offset: float, *, whole: bool = True
+) -> Tensor:
     """Corners [N, 4] in pixels of all anchors: level after level, cell after cell row by row, a cell's side by side.
 
     Args:
@@ -33,12 +35,12 @@ def pyramid_anchors(maps: Sequence[Tensor], strides: Sequence[int], sides: Seque
         strides: pixels per cell of each.
         sides: [A, 2] width and height of each level's anchors.
         offset: where in its cell an anchor's centre lies: 0 left and top as in torchvision, 0.5 in the middle.
+        whole: half sides are rounded to pixels, as torchvision does, whose published weights learned that.
     """
     found = []
     for level, stride, side in zip(maps, strides, sides, strict=True):
         height, width = level.shape[-2:]
-        # Half sides are rounded, as torchvision does, whose published weights learned that.
-        half = (side / 2).round()
+        half = (side / 2).round() if whole else side / 2
         base = torch.cat((-half, half), 1)  # [A, 4]
         x = (torch.arange(width, dtype=torch.float32, device=level.device) + offset) * stride
         y = (torch.arange(height, dtype=torch.float32, device=level.device) + offset) * stride
