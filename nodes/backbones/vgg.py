@@ -1,22 +1,53 @@
-"""VGG-16 as SSD uses it: five stages of plain convolutions, an atrous replacement of its first two linear layers."""
+"""VGG, and VGG-16 as SSD uses it: with an atrous replacement of its first two linear layers, and coarser levels."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nodes.basic import Activation
-from nodes.conv import Conv
+from nodes.backbones.mobilenet import LEVELS, Pyramid
 from nodes.pooling import MaxPool
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import Choices, Dim, Range, component, composite
 
 VGG = "Simonyan and Zisserman 2015, arXiv:1409.1556"
 SSD = "Liu et al. 2016, SSD, arXiv:1512.02325"
+
+DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+"""Convolutions of each stage, by the number of layers with weights, the three linear ones included."""
+
+
+@component("block/vgg", title="VGG convolution", paper=VGG, aliases=("Conv + ReLU", "Conv-ReLU"))
+class VGGConv(nn.Module):
+    """A 3x3 convolution with bias, batch norm if wanted, ReLU.
+
+    Args:
+        out_channels: channels it gives.
+        norm: batch norm before the ReLU.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H, W].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
+        norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        # torch's own initial weights let each layer pass a sixth of the variance: after 13 layers without a norm
+        # nothing is left to learn from.
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        self.bn = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        return F.relu(self.bn(self.conv(x)))
 
 
 @component("norm", title="L2 scale", paper=SSD, aliases=("L2Norm", "normalise"))
@@ -92,6 +123,7 @@ def vgg_stage(
     out_channels: Annotated[int, Range(1, 65536, 8)] = 128,
     depth: Annotated[int, Range(1, 16)] = 2,
     pool: Annotated[str, Choices("none", "floor", "ceil")] = "floor",
+    norm: bool = False,
 ) -> Float[Tensor, "B D H/s W/s"]:
     """A max-pool, then 3x3 convolutions with ReLU.
 
@@ -99,15 +131,36 @@ def vgg_stage(
         out_channels: channels it gives.
         depth: convolutions.
         pool: how an odd size is halved: rounded down, up, or not at all as in the first stage.
+        norm: batch norm in every convolution.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/2, W/2], or the same size.
     """
     if pool != "none":
         x = g.add(MaxPool, x, name="pool", ceil_mode=pool == "ceil")
     for i in range(depth):
-        x = g.add(Conv, x, name=f"conv{i + 1}", out_channels=out_channels, kernel_size=3)
-        x = g.add(Activation, x, name=f"relu{i + 1}", function="relu")
+        x = g.add(VGGConv, x, name=f"conv{i + 1}", out_channels=out_channels, norm=norm)
     return x
+
+
+@composite("backbone", title="VGG", outputs=LEVELS, paper=VGG, aliases=("VGG16", "VGG-16", "VGG19", "VGG-BN"))
+def vgg(
+    g: Builder, x: Float[Tensor, "B C H W"], depth: Annotated[int, Choices(*DEPTHS)] = 16, norm: bool = False
+) -> Pyramid:
+    """VGG: five stages of 3x3 convolutions, a max-pool after each. Its three linear layers are not part of it.
+
+    Args:
+        depth: layers with weights.
+        norm: batch norm in every layer, as in VGG-BN.
+
+    Shapes: x [B, C, H, W] -> maps at strides 2, 4, 8, 16, 32 with 64, 128, 256, 512, 512 channels.
+    """
+    levels: list[Any] = []
+    for i, (width, count) in enumerate(zip((64, 128, 256, 512, 512), DEPTHS[depth], strict=True)):
+        x = g.add(vgg_stage, x, name=f"stage{i + 1}", out_channels=width, depth=count, pool="none", norm=norm)
+        # Rounded up, so that levels of odd sizes fit what necks expect.
+        x = g.add(MaxPool, x, name=f"pool{i + 1}", ceil_mode=True)
+        levels.append(x)
+    return tuple(levels)
 
 
 @composite(
