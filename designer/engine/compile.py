@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from designer.engine.design import reached
+from designer.engine.drawn import with_composites
 from designer.engine.propagate import Cache, NodeResult, propagate
 from designer.graph.errors import GraphError
 from designer.graph.model import GraphData, Node, Wire
@@ -102,7 +103,7 @@ def compile_document(data: GraphData, registry: Registry | None = None, cache: C
     Raises:
         GraphError: when the document cannot run; its `problems` say why.
     """
-    registry = registry or library()
+    registry = with_composites(data, registry or library())
     found = propagate(data, registry, cache)
     if found.errors:
         more = f" (and {len(found.errors) - 1} more)" if len(found.errors) > 1 else ""

@@ -21,7 +21,7 @@ from designer.engine.layers import watch
 from nodes.sdk.build import ImageSize, Info, TensorInfo, in_port_order, make, resolve, shape_text
 from nodes.sdk.builder import Composite, Ref, SubNode, spec_of
 from nodes.sdk.errors import BadInput
-from nodes.sdk.spec import ComponentSpec
+from nodes.sdk.spec import ComponentSpec, PortKind
 
 
 class Cancelled(Exception):
@@ -88,6 +88,11 @@ class Cache:
         self.outcomes: _Recent[Outcome] = _Recent(largest)
         # A module outlives its outcome: when only the image size changes, nothing is built anew, which halves the time.
         self.modules: _Recent[tuple[nn.Module, int]] = _Recent(largest // 10)
+
+
+def _as_kind(info: Info, kind: PortKind) -> Info:
+    """What comes out of a part, as the composite calls it; `any` says nothing about it."""
+    return info if kind == "any" else dataclasses.replace(info, kind=kind)
 
 
 class Evaluator:
@@ -186,7 +191,7 @@ class Evaluator:
             infos.update({Ref(part.name, port): info for port, info in outcome.outputs.items()})
             cost += outcome.cost
         ports = declared.__component__.outputs
-        outputs = {p.name: dataclasses.replace(infos[subgraph.outputs[p.name]], kind=p.kind) for p in ports}
+        outputs = {p.name: _as_kind(infos[subgraph.outputs[p.name]], p.kind) for p in ports}
         return Outcome(outputs, cost)
 
     def _part(self, part: SubNode, infos: Mapping[Ref, Info], image_size: ImageSize | None) -> Outcome:

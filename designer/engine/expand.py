@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from designer.engine.drawn import with_composites
 from designer.engine.propagate import Cache, propagate
 from designer.graph.errors import NetwrightError
 from designer.graph.model import GraphData, Node
@@ -29,7 +30,7 @@ def expand_node(
     Raises:
         NetwrightError: when the node is no composite, or its parameters or inputs do not fit.
     """
-    registry = registry or library()
+    registry = with_composites(data, registry or library())
     node = data.node(node_id)
     if node is None:
         raise NetwrightError(f"There is no node {node_id!r} in {data.name!r}.")

@@ -10,6 +10,7 @@ from typing import Any
 from designer.engine.advice import Design, advise
 from designer.engine.checks import explain
 from designer.engine.design import design_problems
+from designer.engine.drawn import with_composites
 from designer.engine.evaluate import Cache, Cancelled, Evaluator, Outcome
 from designer.engine.fixes import Case, image_sides
 from designer.graph.model import GraphData, Node, Wire
@@ -106,7 +107,7 @@ def propagate(
         Cancelled: when `cancelled` said so.
     """
     started = time.perf_counter()
-    registry = registry or library()
+    registry = with_composites(data, registry or library())
     live = bypass(data, registry.catalogue)
     problems = validate(live, registry.catalogue)
     faulty = {p.node for p in problems if p.severity == "error" and p.node}

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from designer.graph.changes import (
     Change,
+    CompositeAdded,
+    CompositeRemoved,
     GroupAdded,
     GroupChanged,
     GroupRemoved,
@@ -97,6 +99,10 @@ class Index:
                 del data.groups[index]
             case GroupChanged(group_id, field, _, new):
                 setattr(next(g for g in data.groups if g.id == group_id), field, new)
+            case CompositeAdded(composite, index):
+                data.composites.insert(index, composite)
+            case CompositeRemoved(_, index):
+                del data.composites[index]
             case SettingsChanged(section, _, new):
                 model = getattr(data, section)
                 for name, value in new.items():

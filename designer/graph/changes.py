@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from designer.graph.model import Group, Node, Wire
+from designer.graph.model import Drawn, Group, Node, Wire
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,26 @@ class GroupChanged:
 
 
 @dataclass(frozen=True)
+class CompositeAdded:
+    """A composite was drawn; nodes of its id may follow."""
+
+    composite: Drawn
+    index: int
+
+    def inverse(self) -> Change:
+        return CompositeRemoved(self.composite, self.index)
+
+
+@dataclass(frozen=True)
+class CompositeRemoved:
+    composite: Drawn
+    index: int
+
+    def inverse(self) -> Change:
+        return CompositeAdded(self.composite, self.index)
+
+
+@dataclass(frozen=True)
 class SettingsChanged:
     """Fields of the training, data or advice section; `old` and `new` hold the fields that changed."""
 
@@ -110,6 +130,8 @@ Change = (
     | GroupAdded
     | GroupRemoved
     | GroupChanged
+    | CompositeAdded
+    | CompositeRemoved
     | SettingsChanged
 )
 

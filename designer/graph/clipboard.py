@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from designer.graph.changes import NodeChanged
 from designer.graph.document import Document
 from designer.graph.errors import DocumentError
-from designer.graph.model import GraphData
+from designer.graph.grouping import take_drawn
+from designer.graph.model import Drawn, GraphData
 from designer.graph.storage import dump, parse
 
 
@@ -22,8 +23,20 @@ def copy_nodes(document: Document, ids: Iterable[str]) -> str:
         nodes=[n for n in document.data.nodes if n.id in chosen],
         wires=[w for w in document.data.wires if w.source in chosen and w.target in chosen],
         groups=[g for g in document.data.groups if g.nodes and chosen.issuperset(g.nodes)],
+        composites=_used(document, chosen),
     )
     return dump(part)
+
+
+def _used(document: Document, chosen: set[str]) -> list[Drawn]:
+    """The document's composites that some nodes are of, and those that these are made of, in the document's order."""
+    wanted = {n.component for n in document.data.nodes if n.id in chosen}
+    found: list[Drawn] = []
+    for composite in reversed(document.data.composites):
+        if composite.id in wanted:
+            found.insert(0, composite)
+            wanted |= {n.component for n in composite.nodes}
+    return found
 
 
 def can_paste(text: str) -> bool:
@@ -51,9 +64,10 @@ def paste_nodes(document: Document, text: str, offset: tuple[float, float] = (40
         raise DocumentError(f"The clipboard holds no nodes: {error}.") from None
     ids: dict[str, str] = {}
     with document.edit(f"Paste {len(part.nodes)} nodes" if len(part.nodes) != 1 else f"Paste {part.nodes[0].title}"):
+        own = take_drawn(document, part.composites)
         for node in part.nodes:
             at = (node.x + offset[0], node.y + offset[1])
-            made = document.add(node.component, title=node.title, at=at)
+            made = document.add(own.get(node.component, node.component), title=node.title, at=at)
             ids[node.id] = made.id
             for field in ("params", "color", "note", "weights", "frozen", "disabled"):
                 old, new = getattr(made, field), getattr(node, field)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from designer.graph import apply as primitives
 from designer.graph.changes import (
     Change,
+    CompositeAdded,
+    CompositeRemoved,
     GroupAdded,
     GroupChanged,
     GroupRemoved,
@@ -25,6 +27,7 @@ from designer.graph.changes import (
     WireRemoved,
 )
 from designer.graph.connect import choose_ports, refusal
+from designer.graph.drawn import with_drawn
 from designer.graph.errors import CannotConnect, EditError, UnknownNode
 from designer.graph.history import History, Step
 from designer.graph.model import GraphData, Group, Node, Wire
@@ -45,7 +48,7 @@ class Document:
     Attributes:
         data: what is saved; read it freely, change it through the methods.
         path: the file it was loaded from or saved to.
-        catalogue: component specs; may be set later, once the engine has answered.
+        catalogue: component specs, with those of its own composites; may be set once the engine has answered.
     """
 
     def __init__(
@@ -58,6 +61,15 @@ class Document:
         self._index = primitives.Index(self.data)
         self._observers: list[Observer] = []
         self._open: list[Change] | None = None
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        return self._catalogue
+
+    @catalogue.setter
+    def catalogue(self, library: Catalogue | None) -> None:
+        self._library = library
+        self._catalogue = with_drawn(library, self.data)
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -332,6 +344,8 @@ class Document:
     def _play(self, changes: Iterable[Change]) -> None:
         for change in changes:
             self._index.apply(change)
+            if isinstance(change, (CompositeAdded, CompositeRemoved)):
+                self.catalogue = self._library
             for observer in list(self._observers):
                 observer(change)
 

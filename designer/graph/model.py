@@ -61,6 +61,38 @@ class Group(Part):
     height: float = 0.0
 
 
+class Entry(Part):
+    """A port of a drawn composite: `name` on its outside, `node` and `port` of the part that it belongs to.
+
+    One that feeds several parts is there once for each, under one name.
+    """
+
+    name: str = Field(min_length=1)
+    kind: str = "map"
+    node: str
+    port: str
+
+
+class Exposed(Part):
+    """A parameter of a part that the composite shows as its own, called `name`."""
+
+    name: str = Field(min_length=1)
+    node: str
+    param: str
+
+
+class Drawn(Part):
+    """A composite that was drawn: parts, their wires, and what of them is seen from outside. Data only."""
+
+    id: str = Field(min_length=1)
+    title: str = ""
+    nodes: list[Node] = Field(default_factory=list)
+    wires: list[Wire] = Field(default_factory=list)
+    inputs: list[Entry] = Field(default_factory=list)
+    outputs: list[Entry] = Field(default_factory=list)
+    params: list[Exposed] = Field(default_factory=list)
+
+
 class GraphData(Part):
     """A whole document as data."""
 
@@ -69,6 +101,7 @@ class GraphData(Part):
     nodes: list[Node] = Field(default_factory=list)
     wires: list[Wire] = Field(default_factory=list)
     groups: list[Group] = Field(default_factory=list)
+    composites: list[Drawn] = Field(default_factory=list)
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
     data: DataSettings = Field(default_factory=lambda: DataSettings())
     advice: AdviceSettings = Field(default_factory=AdviceSettings)

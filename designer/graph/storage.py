@@ -108,7 +108,12 @@ def _line_of(text: str, part: str) -> int:
 
 
 def _check_ids(data: GraphData, text: str, path: str | Path) -> None:
-    for name, items in (("node", data.nodes), ("wire", data.wires), ("group", data.groups)):
+    for name, items in (
+        ("node", data.nodes),
+        ("wire", data.wires),
+        ("group", data.groups),
+        ("composite", data.composites),
+    ):
         seen: set[str] = set()
         for item in items:
             if item.id in seen:
@@ -124,9 +129,9 @@ def dump(data: GraphData) -> str:
     raw = data.model_dump()
     lines = []
     for key, value in raw.items():
-        if key == "advice" and value == {"muted": []}:
+        if (key, value) in (("advice", {"muted": []}), ("composites", [])):
             continue
-        if key in ("nodes", "wires", "groups") and value:
+        if key in ("nodes", "wires", "groups", "composites") and value:
             items = ",\n".join("    " + _json(_trim(key, item)) for item in value)
             lines.append(f'  "{key}": [\n{items}\n  ]')
         else:
@@ -143,6 +148,8 @@ _DEFAULTS = {"color": "", "note": "", "weights": "", "frozen": False, "disabled"
 
 def _trim(key: str, item: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what a reader fills in anyway; whole coordinates lose their `.0`."""
+    if key == "composites":
+        return {k: [_trim(k, part) for part in v] if k in ("nodes", "wires") else v for k, v in item.items()}
     kept = {k: v for k, v in item.items() if not (key == "nodes" and k in _DEFAULTS and v == _DEFAULTS[k])}
     return {
         k: int(v) if isinstance(v, float) and v.is_integer() and k in ("x", "y", "width", "height") else v

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from designer.graph.drawn import missing_parts
 from designer.graph.model import GraphData, Node
 from designer.graph.problems import Fix, Problem
 from designer.graph.view import topological
@@ -25,7 +26,7 @@ def validate(data: GraphData, catalogue: Catalogue | None) -> list[Problem]:
         for node in data.nodes:
             spec = catalogue.get(node.component)
             if spec is None:
-                found.append(_unknown(node, catalogue))
+                found.append(_incomplete(node, data, catalogue) or _unknown(node, catalogue))
             else:
                 found += _missing_inputs(wired.get(node.id, set()), node, spec)
                 found += _params(node, spec)
@@ -132,6 +133,21 @@ def _ports(
             f"Wire a node that gives {entered.kind}."
         )
         yield Problem("error", message, target.id, in_name, "kind", remove)
+
+
+def _incomplete(node: Node, data: GraphData, catalogue: Catalogue) -> Problem | None:
+    """A composite of the document that has parts which are not here."""
+    drawn = next((c for c in data.composites if c.id == node.component), None)
+    if drawn is None:
+        return None
+    own, wanted, missing = {c.id: c for c in data.composites}, [drawn], dict[str, None]()
+    for composite in wanted:  # grows while it is walked
+        parts = missing_parts(composite, catalogue)
+        missing.update((part, None) for part in parts if part not in own)
+        wanted += [own[part] for part in parts if part in own and own[part] not in wanted]
+    names = ", ".join(missing) or "itself as one of its parts"
+    message = f"{node.title}: it needs {names}, not installed here. Install the package that has it; the node is kept."
+    return Problem("error", message, node.id, code="unknown_component")
 
 
 def _unknown(node: Node, catalogue: Catalogue) -> Problem:

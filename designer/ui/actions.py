@@ -52,6 +52,9 @@ ACTIONS: dict[str, Spec] = {
     "freeze": Spec("&Freeze", "", "snowflake", "selection", "Keep the weights of the selected nodes in training"),
     "open_inside": Spec("&Open", "Ctrl+Return", "magnify-plus-outline", "document", "See the parts of a composite"),
     "unpack": Spec("&Unpack", "Ctrl+U", "package-variant", "selection", "Replace composites by their parts"),
+    "group": Spec(
+        "&Group into a composite", "Ctrl+Alt+G", "group", "selection", "One node of the selected, kept in this document"
+    ),
     "arrange": Spec(
         "A&rrange", "Ctrl+L", "sitemap-outline", "document", "Place the selected nodes, or all, from left to right"
     ),
@@ -90,7 +93,8 @@ MENUS: dict[str, tuple[str, ...]] = {
     ),
     "&Edit": (
         "undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "take_out", "-",
-        "rename", "bypass", "freeze", "open_inside", "unpack", "-", "select_all", "find_node", "find_component",
+        "rename", "bypass", "freeze", "open_inside", "group", "unpack", "-",
+        "select_all", "find_node", "find_component",
     ),
     "&View": (
         "fit", "fit_selection", "zoom_100", "minimap", "@heat", "-", "command_palette", "-",

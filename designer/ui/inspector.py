@@ -13,7 +13,6 @@ from designer.graph.problems import Fix, Problem
 from designer.ui import theme
 from designer.ui.inspector_node import NodePage
 from designer.ui.inspector_pages import DocumentPage, ManyPage
-from nodes.sdk.spec import Catalogue
 
 
 class Inspector(QScrollArea):
@@ -31,7 +30,6 @@ class Inspector(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(self.horizontalScrollBarPolicy().ScrollBarAlwaysOff)
         self._document: Document | None = None
-        self._catalogue: Catalogue | None = None
         self._selected: list[str] = []
         self._result: Mapping[str, Any] = {}
         self._problems: Sequence[Problem] = ()
@@ -51,8 +49,8 @@ class Inspector(QScrollArea):
         self._document, self._selected, self._result, self._problems = document, [], {}, ()
         self._rebuild()
 
-    def set_catalogue(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def catalogue_changed(self) -> None:
+        """The document knows other components now."""
         self._rebuild()
 
     def set_selection(self, ids: Sequence[str]) -> None:
@@ -98,7 +96,7 @@ class Inspector(QScrollArea):
             page = ManyPage(self._document, ids)
         else:
             node = self._document.node(ids[0])
-            spec = self._catalogue.get(node.component) if self._catalogue is not None else None
+            spec = self._document.spec(node)
             page = NodePage(self._document, node, spec)
             page.fix_chosen.connect(self.fix_chosen)
             page.wanted.connect(self.wanted)

@@ -44,6 +44,7 @@ class MainWindow(WindowLayout):
         super().__init__()
         self._problems: tuple[Problem, ...] = ()
         self._result: Mapping[str, Any] = {}
+        self._in_palette: Catalogue | None = None
         self.workspace = Workspace()
         self.engine = EngineLink()
         self.files = FileActions(self, self.workspace, self.messages)
@@ -153,7 +154,7 @@ class MainWindow(WindowLayout):
             QTimer.singleShot(0, self.canvas, self.canvas.show_start)
 
     def _on_edited(self) -> None:
-        """The document has changed: everything that shows it looks again."""
+        """Everything that shows the document looks again."""
         document = self.workspace.document
         have = {"document"} if document is not None else set()
         if document is not None:
@@ -163,6 +164,7 @@ class MainWindow(WindowLayout):
             self.inspector.document_changed()
             self.train.form.refresh()
             self._show_problems()
+        self._fill_palette()
         self.commands.enable(have)
         self._name_undo(document)
         self.heading.set_full_text(self.workspace.title + (" •" if self.workspace.is_dirty else ""))
@@ -259,10 +261,18 @@ class MainWindow(WindowLayout):
 
     def _on_catalogue(self, catalogue: Catalogue) -> None:
         self.workspace.set_catalogue(catalogue)
-        self.palette_panel.set_catalogue(catalogue)
+        self._fill_palette()
         self.canvas.set_catalogue(catalogue)
-        self.inspector.set_catalogue(catalogue)
+        self.inspector.catalogue_changed()
         self._show_problems()
+
+    def _fill_palette(self) -> None:
+        """Shows the library's components and the document's own composites."""
+        document = self.workspace.document
+        catalogue = document.catalogue if document is not None else self.engine.catalogue
+        if catalogue is not None and catalogue is not self._in_palette:
+            self._in_palette = catalogue
+            self.palette_panel.set_catalogue(catalogue)
 
     def _on_propagated(self, result: dict[str, Any]) -> None:
         self._result = result

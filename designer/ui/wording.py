@@ -111,7 +111,9 @@ def curve(name: str) -> str:
 def category_title(category: str) -> str:
     """`attention/channel` -> `Attention`, the group that the palette shows it under."""
     first = category.replace("/", ".").partition(".")[0]
-    return {"io": "Input", "conv": "Convolution", "post": "Post-processing"}.get(first, title(first))
+    return {"io": "Input", "conv": "Convolution", "post": "Post-processing", "composites": "My composites"}.get(
+        first, title(first)
+    )
 
 
 def data_kind(kind: str) -> str:

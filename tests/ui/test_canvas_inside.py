@@ -154,3 +154,23 @@ def test_late_answers_and_bypassed_composites_open_nothing(view):
     assert not view.inside.enter(outer, backbone.id, answer)
     assert "is bypassed" in said[-1]
     assert view.document is outer
+
+
+def test_selected_nodes_become_one_that_opens_and_comes_back(view):
+    document = view.document
+    before = document.data.model_dump()
+    ids = [n.id for n in document.data.nodes if n.title in ("Backbone", "Neck")]
+    view.select(ids)
+    QTest.keyClick(view.viewer, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier)
+    (made,) = (n for n in document.data.nodes if n.component.startswith("composites."))
+    assert made.title == "Backbone to Neck"
+    assert view.selected_ids() == [made.id]
+    assert not is_mirror(view)
+    assert len(view.nodes[made.id].ports) == 4
+    view.show_propagation(shapes(document))
+    view.inside_wanted.emit(document, made.id)
+    assert {"backbone", "neck"} <= {item.name for item in view.nodes.values()}
+    view.inside.leave_to(0)
+    document.undo()
+    assert document.data.model_dump() == before
+    assert not is_mirror(view)

@@ -19,7 +19,8 @@ _KINDS = {
     "spectrogram": ("#15803d", "#4ade80"),
     "predictions": ("#c2410c", "#fb923c"),
     "detections": ("#0f766e", "#2dd4bf"),
-    "masks": ("#4d7c0f", "#a3e635"),
+    "mask_predictions": ("#9f1239", "#fb7185"),
+    "mask_detections": ("#4d7c0f", "#a3e635"),
 }
 BLOCK_FONTS = (27, 24, 20, 17, 15, 13)
 """Pixel sizes of a title that has the card to itself; the largest that fits is taken."""

@@ -88,6 +88,7 @@ def entries(view: CanvasView) -> list[tuple[str, Callable[[], Any], Any, bool]]:
         line,
         ("Rename", view.rename, "F2", some or framed),
         ("Open", view.open_inside, "Ctrl+Return", some or bool(view._chosen())),
+        ("Group into a composite", view.group_selection, "Ctrl+Alt+G", some),
         ("Frame", view.frame_selection, "Ctrl+G", some),
         ("Unframe", view.unframe, "Ctrl+Shift+G", some),
         ("Add note", view.add_note, "Ctrl+Shift+N", document is not None),

@@ -170,7 +170,9 @@ class Mirror:
                     item.refresh()
 
     def _spec(self, component: str) -> ComponentSpec | None:
-        return self.catalogue.get(component) if self.catalogue is not None else None
+        own = self.document.catalogue if self.document is not None else None  # the document's composites are in it
+        found = own.get(component) if own is not None else None
+        return found or (self.catalogue.get(component) if self.catalogue is not None else None)
 
     def _draw_node(self, node: Node) -> None:
         item = NodeItem(node, self._spec(node.component), self)

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QMenu, QVBoxLayout
 from shiboken6 import isValid
 
 from designer.graph.document import Document
+from designer.graph.grouping import group_nodes, title_for
 from designer.ui import theme as themes
 from designer.ui.canvas.editing import EditedCanvas
 from designer.ui.canvas.finding import FindBar
@@ -211,7 +212,7 @@ class CanvasView(EditedCanvas):
 
     def open_search(self, start: CanvasPort | None = None, at: QPointF | None = None) -> None:
         """Opens the search for a component to put at a scene point, wired to a port if one is given."""
-        catalogue = self.mirror.catalogue
+        catalogue = (self.document.catalogue if self.document is not None else None) or self.mirror.catalogue
         if self.document is None or catalogue is None:
             return
         self._search_start = start
@@ -255,6 +256,14 @@ class CanvasView(EditedCanvas):
         if self.inside.levels and not self.nodes.keys() >= set(wanted):
             self.inside.leave_to(0)  # what is to be seen is in the document
         super().select(wanted)
+
+    def group_selection(self) -> None:
+        """Makes one node of the selected ones; its title is typed in place."""
+        if (ids := self.selected_ids()) and (
+            made := self.graph.edit(lambda d: group_nodes(d, ids, title_for(d, ids)).id)
+        ) is not None:
+            self.select([made])
+            self.rename()
 
     def rename(self) -> None:
         """Opens the title of the selected node for typing, where it stands."""
@@ -319,6 +328,7 @@ class CanvasView(EditedCanvas):
             "freeze": self.toggle_freeze,
             "arrange": self.arrange,
             "open_inside": self.open_inside,
+            "group": self.group_selection,
             "frame": self.frame_selection,
             "unframe": self.unframe,
             "note": self.add_note,
