@@ -22,12 +22,13 @@ def detector_of(
     name: str, summary: str, side: int, classes: int, backbone: Part, neck: Part, head: Part, wires: str = "345"
 ) -> Document:
     """Image, backbone, neck, head and NMS; `wires` are the levels from the backbone to the neck."""
-    doc = new(name, summary, "detect")
+    masks = library().spec(head[0]).task == "segment"
+    doc = new(name, summary, "segment" if masks else "detect")
     image = doc.add("io.image_input", title="Image", at=(0, 153), height=side, width=side)
     first = doc.add(backbone[0], title="Backbone", at=(312, 120), **backbone[1])
     second = doc.add(neck[0], title="Neck", at=(624, 140), **neck[1])
     third = doc.add(head[0], title="Head", at=(936, 140), **{"num_classes": classes, **head[1]})
-    nms = doc.add("post.nms", title="NMS", at=(1248, 173))
+    nms = doc.add("post.mask_nms" if masks else "post.nms", title="Mask NMS" if masks else "NMS", at=(1248, 173))
     doc.connect(image, first)
     gives = [p.name for p in doc.spec(first.id).outputs]
     takes = [p.name for p in doc.spec(second.id).inputs]
@@ -51,6 +52,23 @@ def detector(name: str, summary: str, side: int, classes: int, size: str = "n") 
     """YOLOv8 of composites."""
     backbone, neck = ("backbone.csp_darknet", {"size": size}), ("neck.pafpn", {"size": size})
     return detector_of(name, summary, side, classes, backbone, neck, ("head.yolov8_head", {}))
+
+
+def yolov8_seg(size: str) -> Document:
+    doc = detector_of(
+        f"YOLOv8{size}-seg", f"YOLOv8{size} that gives a mask for each object, 80 classes at 640 pixels.", 640, 80,
+        ("backbone.csp_darknet", {"size": size}), ("neck.pafpn", {"size": size}), ("head.yolo_seg_head", {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
+def solo(name: str, words: str, decoupled: bool) -> Document:
+    doc = detector_of(
+        name, f"Masks without boxes: {words}. ResNet-50, 80 classes at 640 pixels.", 640, 80,
+        ("backbone.resnet", {"depth": 50}), ("neck.fpn_p2_p6", {}), ("head.solo_head", {"decoupled": decoupled}),
+        "2345",
+    )  # fmt: skip
+    return for_coco(doc)
 
 
 def quick_start() -> Document:
@@ -219,6 +237,7 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "shapes-classifier": shapes_classifier,
     **{f"yolov8{size}": partial(yolov8, size) for size in "nsm"},
     "yolov8n-blocks": yolov8n_blocks,
+    **{f"yolov8{size}-seg": partial(yolov8_seg, size) for size in "ns"},
     "yolov3": yolov3,
     **{f"yolov5{size}": partial(yolov5, size) for size in "ns"},
     "ssd300": ssd300,
@@ -227,7 +246,10 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
         dense, "RetinaNet", "Nine anchors a cell and the focal loss", "head.retina_net_head", "c5"
     ),
     "fcos-r50": partial(dense, "FCOS", "No anchors: distances to an object's sides", "head.fcos_head", "p5"),
+    "paa-r50": partial(dense, "PAA", "Samples by a mixture of two distributions", "head.paa_head", "p5"),
     "atss-r50": partial(dense, "ATSS", "Samples by each object's statistics", "head.atss_head", "p5"),
+    "solo-r50": partial(solo, "SOLO-R50", "every cell of a grid has a mask of its own", False),
+    "decoupled-solo-r50": partial(solo, "Decoupled SOLO-R50", "products of a map for columns and one for rows", True),
     "resnet50": partial(resnet, 50),
     **{
         f"classifier-{name.removesuffix('_backbone').replace('_', '-')}": partial(classifier, f"backbone.{name}")

@@ -63,6 +63,16 @@ def fine_map(doc: Document, image: Node) -> list[tuple[Node, str]]:
     return [(neck, "p2")]
 
 
+def finer_levels(doc: Document, image: Node) -> list[tuple[Node, str]]:
+    """ResNet-18 and an FPN from P2 to P6 of 64 channels."""
+    backbone = doc.add("backbone.resnet", depth=18)
+    neck = doc.add("neck.fpn_p2_p6", channels=64)
+    doc.connect(image, backbone)
+    for level in "2345":
+        doc.connect(backbone, neck, f"c{level}", f"c{level}")
+    return [(neck, f"p{level}") for level in "23456"]
+
+
 def fpn_levels(doc: Document, image: Node) -> list[tuple[Node, str]]:
     """ResNet-18 and an FPN from P3 to P7 of 64 channels."""
     backbone = doc.add("backbone.resnet", depth=18)
@@ -73,6 +83,11 @@ def fpn_levels(doc: Document, image: Node) -> list[tuple[Node, str]]:
     return [(neck, f"p{level}") for level in "34567"]
 
 
+_SOLO = {
+    "feat_channels": 64, "tower_depth": 3,
+    "grids": [20, 16, 12, 8, 4], "smallest": [1, 24, 40, 64, 96], "largest": [32, 48, 80, 128, 2048],
+}  # fmt: skip
+"""For objects of 160-pixel images."""
 Levels = Callable[[Document, Node], list[tuple[Node, str]]]
 HEADS: dict[str, tuple[str, Levels, dict[str, Any]]] = {
     "YOLOv3": ("head.yolov3_head", yolo_levels, {}),
@@ -82,12 +97,17 @@ HEADS: dict[str, tuple[str, Levels, dict[str, Any]]] = {
     "RetinaNet": ("head.retina_net_head", fpn_levels, {"tower_depth": 2, "norm": True, "base_size": 2}),
     "FCOS": ("head.fcos_head", fpn_levels, {"tower_depth": 2}),
     "ATSS": ("head.atss_head", fpn_levels, {"tower_depth": 2, "base_size": 4}),
+    "PAA": ("head.paa_head", fpn_levels, {"tower_depth": 2, "base_size": 4}),
+    "EfficientDet": ("head.efficient_det_head", fpn_levels, {"base_size": 2}),
     "SSD": (
         "head.ssd_head",
         yolo_levels,
         {"boxes_per_cell": [4, 6, 4], "scales": [15, 30, 60, 90], "steps": []},
     ),
     "CenterNet": ("head.center_net_head", fine_map, {}),
+    "YOLO-seg": ("head.yolo_seg_head", yolo_levels, {}),
+    "SOLO": ("head.solo_head", finer_levels, _SOLO),
+    "SOLO decoupled": ("head.solo_head", finer_levels, {**_SOLO, "decoupled": True}),
 }
 
 
@@ -126,6 +146,7 @@ def overfit(head: str, steps: int, seed: int = 0) -> Result:
         losses.append(float(loss.detach()))
     # Batch statistics of these four images, so that eval measures the head and not how far running averages have come.
     _settle(compiled, images)
+    splits.train.augment = None  # type: ignore[attr-defined]  # validation reads the true masks of unchanged images
     loader = make_loader(splits.train, task, IMAGES, shuffle=False)
     metrics = evaluate(compiled.model, loader, task, splits.class_names, torch.device("cpu"))
     params = sum(p.numel() for p in compiled.model.parameters())

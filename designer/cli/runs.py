@@ -18,8 +18,7 @@ from designer.train.run import RunFolder, start_training
 
 if TYPE_CHECKING:
     from designer.graph.model import GraphData
-
-"""Metrics that are printed, by the name in the events."""
+    from designer.train.trained import Found
 
 
 def train_document(
@@ -168,25 +167,23 @@ def predict_images(path: Path, images: list[Path], out: Path, threshold: float, 
     """Draws what is found on a copy of each image, and lists it."""
     from torchvision.io import write_png
 
+    from designer.data.masks import from_runs
     from designer.train import trained
     from designer.train.plots import draw_found
 
     model = trained.load_trained(RunFolder.open(path))
+    boxes = model.task != "classify"
     facts = []
     out.mkdir(parents=True, exist_ok=True)
     for found in trained.predict(model, images):
-        keep = found.scores >= threshold if model.task == "detect" else found.scores >= 0
-        rows = [
-            {"class": model.class_names[k], "score": round(s, 4), **({"box": [round(v, 1) for v in b]} if b else {})}
-            for k, s, b in zip(
-                found.labels[keep].tolist(), found.scores[keep].tolist(),
-                found.boxes[keep].tolist() if model.task == "detect" else [[]] * int(keep.sum()), strict=True,
-            )
-        ]  # fmt: skip
+        rows = _rows(found, model.class_names, threshold if boxes else 0)
         fact: dict[str, Any] = {"image": str(found.path), "found": rows}
-        if model.task == "detect":
+        if boxes:
             fact["drawn"] = str(out / f"{found.path.stem}.png")
-            drawn = draw_found(found.image, found.boxes, found.scores, found.labels, model.class_names, threshold)
+            masks = from_runs(found.masks) if found.masks else None
+            drawn = draw_found(
+                found.image, found.boxes, found.scores, found.labels, model.class_names, threshold, masks=masks
+            )
             write_png(drawn.contiguous(), fact["drawn"])
         facts.append(fact)
         if not as_json:
@@ -194,8 +191,22 @@ def predict_images(path: Path, images: list[Path], out: Path, threshold: float, 
             console.print(f"{found.path}: {said}", highlight=False, markup=False, soft_wrap=True)
     if as_json:
         print_json(facts)
-    elif model.task == "detect":
+    elif boxes:
         console.print(f"Drawn images: {out}")
+
+
+def _rows(found: Found, names: list[str], threshold: float) -> list[dict[str, Any]]:
+    """What was found with a score of at least the threshold, as plain data; a mask as COCO's run lengths."""
+    rows = []
+    for i in (found.scores >= threshold).nonzero()[:, 0].tolist():
+        row: dict[str, Any] = {"class": names[int(found.labels[i])], "score": round(float(found.scores[i]), 4)}
+        if len(found.boxes):
+            row["box"] = [round(v, 1) for v in found.boxes[i].tolist()]
+        if found.masks is not None:
+            runs = found.masks[i]
+            row["mask"] = {"size": list(runs["size"]), "counts": runs["counts"].decode()}
+        rows.append(row)
+    return rows
 
 
 def export_model(file: Path, to: str, out: Path | None, weights: Path | None, as_json: bool) -> None:

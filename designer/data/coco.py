@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from designer.data.errors import DataError
-from designer.data.records import Part, Record, hold_out
+from designer.data.records import Outline, Part, Record, hold_out
 
 
 def read_coco(path: Path, train: str = "", val: str = "", seed: int = 0) -> tuple[Part, Part, list[str]]:
@@ -62,6 +62,7 @@ def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
     images = {i["id"]: i for i in raw["images"]}
     boxes: dict[Any, list[tuple[float, float, float, float]]] = {i: [] for i in images}
     labels: dict[Any, list[int]] = {i: [] for i in images}
+    outlines: dict[Any, list[Outline | None]] = {i: [] for i in images}
     part = Part([])
     for annotation in raw["annotations"]:
         number = annotation.get("id")
@@ -81,10 +82,30 @@ def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
             continue
         boxes[annotation["image_id"]].append((x, y, x + w, y + h))
         labels[annotation["image_id"]].append(index[annotation["category_id"]])
+        outlines[annotation["image_id"]].append(_outline(annotation.get("segmentation"), number, path))
     folder = _image_folder(path, root, [i["file_name"] for i in raw["images"]])
     for key, image in images.items():
-        part.records.append(Record(folder / image["file_name"], tuple(boxes[key]), tuple(labels[key])))
+        part.records.append(
+            Record(folder / image["file_name"], tuple(boxes[key]), tuple(labels[key]), outlines=tuple(outlines[key]))
+        )
     return part, [str(c["name"]) for c in categories]
+
+
+def _outline(segmentation: Any, number: Any, path: Path) -> Outline | None:
+    """Polygons or runs of an annotation; None for one that has neither."""
+    if not segmentation:
+        return None
+    if isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys():
+        return segmentation
+    if isinstance(segmentation, list) and all(
+        isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in segmentation
+    ):
+        return segmentation
+    raise DataError(
+        f"The segmentation of annotation {number} is neither polygons of three points or more, [[x, y, x, y, x, y]], "
+        "nor runs with size and counts.",
+        path,
+    )
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from designer.data import shapes
 from designer.data.coco import read_coco
 from designer.data.errors import DataError
 from designer.data.folder import read_folder
+from designer.data.masks import Runs, quarter, rasterise, to_runs, with_outlines
 from designer.data.records import Record
 from designer.data.transforms import (
     Fit,
@@ -26,6 +28,7 @@ from designer.data.transforms import (
     classification_train,
     detection_augment,
     letterbox,
+    letterbox_masks,
     to_float,
 )
 from designer.data.yolo import read_yolo
@@ -36,7 +39,8 @@ from designer.graph.training import DataSettings, TrainingSettings
 class Item:
     """One image, uint8 [3, H, W] at the model's size, with its targets; or only the name of a file that was skipped.
 
-    `boxes` and `labels` are in pixels of the model's input; `true_boxes` in pixels of the original.
+    `boxes` and `labels` are in pixels of the model's input; `true_boxes` in pixels of the original. For segmentation
+    `masks` uint8 [N, H/4, W/4] belong to them, and `true_runs` are those of the original, where it is not augmented.
     """
 
     image: Tensor | None
@@ -45,6 +49,8 @@ class Item:
     true_boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
     fit: Fit = field(default_factory=lambda: Fit(1.0, 0, 0, 0, 0))
     name: str = ""
+    masks: Tensor = field(default_factory=lambda: torch.zeros(0, 1, 1, dtype=torch.uint8))
+    true_runs: list[Runs] = field(default_factory=list)
 
 
 @dataclass
@@ -89,7 +95,7 @@ def load_dataset(
     Args:
         settings: the document's data section.
         image_size: height and width of the model's input.
-        task: `detect` or `classify`.
+        task: `detect`, `segment` or `classify`.
         training: flip, jitter and seed; the defaults when left out.
 
     Raises:
@@ -104,7 +110,7 @@ def load_dataset(
         return DataSplits(make[0], make[1], list(shapes.NAMES[: settings.classes]), [])
     if not settings.path:
         raise DataError("No data set is chosen yet. Choose a folder or file in the Train dock, or set data.path.")
-    fits = {"detect": ("coco", "yolo"), "classify": ("folder",)}
+    fits = {"detect": ("coco", "yolo"), "segment": ("coco", "yolo"), "classify": ("folder",)}
     if settings.kind not in fits[task]:
         wanted = " or ".join((*fits[task], "shapes"))
         raise DataError(
@@ -112,7 +118,9 @@ def load_dataset(
         )
     reader = {"coco": read_coco, "yolo": read_yolo, "folder": read_folder}[settings.kind]
     train, val, names = reader(Path(settings.path).expanduser(), settings.train, settings.val, training.seed)
-    kind = DetectionDataset if task == "detect" else ClassificationDataset
+    kind: Callable[..., Dataset[Item]] = ClassificationDataset if task == "classify" else DetectionDataset
+    if task == "segment":
+        train, val, kind = with_outlines(train), with_outlines(val), partial(DetectionDataset, masks=True)
     augment = (training.flip, training.jitter)
     return DataSplits(
         kind(train.records, image_size, augment), kind(val.records, image_size, None), names, [*train.notes, *val.notes]
@@ -120,10 +128,16 @@ def load_dataset(
 
 
 class DetectionDataset(Dataset[Item]):
-    """Images with boxes from files. `augment` is (flip, jitter), or None for validation."""
+    """Images with boxes, and masks if wanted, from files. `augment` is (flip, jitter), or None for validation."""
 
-    def __init__(self, records: Sequence[Record], size: tuple[int, int], augment: tuple[float, float] | None) -> None:
-        self.records, self.size = records, size
+    def __init__(
+        self,
+        records: Sequence[Record],
+        size: tuple[int, int],
+        augment: tuple[float, float] | None,
+        masks: bool = False,
+    ) -> None:
+        self.records, self.size, self.masks = records, size, masks
         self.augment = detection_augment(*augment, size) if augment else None
 
     def __len__(self) -> int:
@@ -135,11 +149,15 @@ class DetectionDataset(Dataset[Item]):
         if image is None:
             return Item(None, name=str(record.path))
         boxes = torch.tensor(record.boxes, dtype=torch.float32).reshape(-1, 4)
+        height, width = image.shape[-2:]
         if record.relative:
-            height, width = image.shape[-2:]
             boxes = boxes * torch.tensor([width, height, width, height])
         labels = torch.tensor(record.labels, dtype=torch.int64)
-        return fitted(image, boxes, labels, self.size, self.augment, str(record.path))
+        masks = None
+        if self.masks:
+            outlines = [outline for outline in record.outlines if outline is not None]
+            masks = rasterise(outlines, (height, width), record.relative, record.path)
+        return fitted(image, boxes, labels, self.size, self.augment, str(record.path), masks)
 
 
 class ClassificationDataset(Dataset[Item]):
@@ -161,7 +179,7 @@ class ClassificationDataset(Dataset[Item]):
 
 
 class ShapesDataset(Dataset[Item]):
-    """The drawn shapes. Each image is drawn once a process and kept, as uint8."""
+    """The drawn shapes. Each image is drawn once a process and kept, as uint8, for masks with whose each pixel is."""
 
     def __init__(
         self,
@@ -174,12 +192,12 @@ class ShapesDataset(Dataset[Item]):
     ) -> None:
         self.count, self.size, self.task, self.split = count, size, task, split
         self.classes, self.most, self.seed = settings.classes, settings.max_objects, training.seed
-        self.kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self.kept: dict[int, tuple[Tensor, Tensor, Tensor, Tensor | None]] = {}
         train = split == "train"
-        if task == "detect":
-            self.augment = detection_augment(training.flip, training.jitter, size) if train else None
-        else:
+        if task == "classify":
             self.augment = classification_train(size, training.flip, training.jitter) if train else None
+        else:
+            self.augment = detection_augment(training.flip, training.jitter, size) if train else None
 
     def __len__(self) -> int:
         return self.count
@@ -187,21 +205,32 @@ class ShapesDataset(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         if index not in self.kept:
             self.kept[index] = self._draw(index)
-        image, boxes, labels = self.kept[index]
+        image, boxes, labels, owner = self.kept[index]
         name = f"shapes/{self.split}/{index}"
-        if self.task == "detect":
-            return fitted(image, boxes, labels, self.size, self.augment, name)
-        return Item(self.augment(image) if self.augment else image, labels=labels, name=name)
+        if self.task == "classify":
+            return Item(self.augment(image) if self.augment else image, labels=labels, name=name)
+        masks = None
+        if owner is not None:
+            masks = (owner == torch.arange(1, len(labels) + 1)[:, None, None]).to(torch.uint8)
+        return fitted(image, boxes, labels, self.size, self.augment, name, masks)
 
-    def _draw(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _draw(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         options = {"split": self.split, "seed": self.seed, "classes": self.classes}
-        if self.task == "detect":
-            pixels, boxes, labels = shapes.draw(index, self.size, most=self.most, **options)  # type: ignore[arg-type]
-        else:
+        if self.task == "classify":
             pixels, label = shapes.draw_one(index, self.size, **options)  # type: ignore[arg-type]
-            boxes, labels = [], [label]
-        image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        return image, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64)
+            return _channels_first(pixels), torch.zeros(0, 4), torch.tensor([label]), None
+        drawn = shapes.draw(index, self.size, most=self.most, **options)  # type: ignore[arg-type]
+        pixels, boxes, labels, masks = drawn
+        owner = None
+        if self.task == "segment":
+            number = np.arange(1, len(masks) + 1, dtype=np.uint8)
+            owner = torch.from_numpy((masks * number[:, None, None]).sum(0, dtype=np.uint8))
+        corners = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+        return _channels_first(pixels), corners, torch.tensor(labels, dtype=torch.int64), owner
+
+
+def _channels_first(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 def read_image(path: Path) -> Tensor | None:
@@ -214,17 +243,27 @@ def read_image(path: Path) -> Tensor | None:
 
 
 def fitted(
-    image: Tensor, boxes: Tensor, labels: Tensor, size: tuple[int, int], augment: Callable[..., Any] | None, name: str
+    image: Tensor,
+    boxes: Tensor,
+    labels: Tensor,
+    size: tuple[int, int],
+    augment: Callable[..., Any] | None,
+    name: str,
+    masks: Tensor | None = None,
 ) -> Item:
-    """A detection item: letterboxed, then augmented when training."""
+    """An item of boxes, or of masks uint8 [N, H, W] too: letterboxed, then augmented when training."""
     moved, moved_boxes, fit = letterbox(image, boxes, size)
-    kept = labels
+    sample = {"image": tv_tensors.Image(moved), "boxes": as_boxes(moved_boxes, size), "labels": labels}
+    if masks is not None:
+        sample["masks"] = tv_tensors.Mask(letterbox_masks(masks, fit, size))
     if augment is not None:
-        sample = {"image": tv_tensors.Image(moved), "boxes": as_boxes(moved_boxes, size), "labels": labels}
         sample = augment(sample)
-        moved, moved_boxes, kept = sample["image"], sample["boxes"], sample["labels"]
-    plain = moved.as_subclass(torch.Tensor), moved_boxes.as_subclass(torch.Tensor)
-    return Item(plain[0], plain[1], kept, boxes, fit, name)
+    plain = {k: v.as_subclass(torch.Tensor) for k, v in sample.items()}
+    item = Item(plain["image"], plain["boxes"], plain["labels"], boxes, fit, name)
+    if masks is not None:
+        item.masks = quarter(plain["masks"])
+        item.true_runs = to_runs(masks) if augment is None else []
+    return item
 
 
 def collate_detection(items: list[Item]) -> Batch:
@@ -237,6 +276,17 @@ def collate_detection(items: list[Item]) -> Batch:
         boxes[i, : len(item.labels)] = item.boxes
         labels[i, : len(item.labels)] = item.labels
     return Batch(_images(good), {"boxes": boxes, "labels": labels}, good, skipped)
+
+
+def collate_segmentation(items: list[Item]) -> Batch:
+    """What `collate_detection` gives, and masks uint8 [B, M, H/4, W/4]."""
+    batch = collate_detection(items)
+    size = tuple(batch.items[0].masks.shape[-2:]) if batch.items else (1, 1)
+    masks = torch.zeros(*batch.targets["labels"].shape, *size, dtype=torch.uint8)
+    for i, item in enumerate(batch.items):
+        masks[i, : len(item.labels)] = item.masks
+    batch.targets["masks"] = masks
+    return batch
 
 
 def collate_classification(items: list[Item]) -> Batch:
@@ -255,7 +305,7 @@ def _images(items: list[Item]) -> Tensor:
     return to_float(torch.stack(images)) if images else torch.zeros(0, 3, 1, 1)
 
 
-COLLATE = {"detect": collate_detection, "classify": collate_classification}
+COLLATE = {"detect": collate_detection, "segment": collate_segmentation, "classify": collate_classification}
 
 
 def make_loader(

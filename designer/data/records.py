@@ -6,8 +6,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+Outline = list[list[float]] | dict[str, Any]
+"""Polygons, or runs of pixels."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +23,16 @@ class Record:
         path: the image file.
         boxes: corners x1, y1, x2, y2; pixels, or fractions of the image when `relative`.
         labels: class index of each box, or the one class of the image.
-        relative: whether the boxes are fractions 0 to 1.
+        relative: whether boxes and outlines are fractions 0 to 1.
+        outlines: of each box, what its object covers as COCO writes it: polygons [[x1, y1, x2, y2, ...], ...] or runs
+            {"size": [height, width], "counts": ...}; None for a box without. Empty where boxes alone are read.
     """
 
     path: Path
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     labels: tuple[int, ...] = ()
     relative: bool = False
+    outlines: tuple[Outline | None, ...] = ()
 
 
 @dataclass

@@ -18,7 +18,7 @@ _SPLITS = {"train": 0, "val": 1}
 
 def draw(
     index: int, size: tuple[int, int], *, split: str = "train", seed: int = 0, classes: int = 3, most: int = 4
-) -> tuple[np.ndarray, list[tuple[float, float, float, float]], list[int]]:
+) -> tuple[np.ndarray, list[tuple[float, float, float, float]], list[int], np.ndarray]:
     """One image with its boxes and labels.
 
     Args:
@@ -30,32 +30,36 @@ def draw(
         most: objects in an image, 1 to this many.
 
     Returns:
-        RGB image uint8 [H, W, 3], boxes (x1, y1, x2, y2) in pixels exact to the drawn mask, labels.
+        RGB image uint8 [H, W, 3], boxes (x1, y1, x2, y2) in pixels exact to the drawn shape, labels, and masks
+        uint8 [objects, H, W]: a shape, less what was drawn over it.
     """
     random = np.random.default_rng((seed, _SPLITS[split], index))
     height, width = size
     image = Image.fromarray(_background(random, height, width))
     boxes: list[tuple[float, float, float, float]] = []
     labels: list[int] = []
+    masks = np.zeros((0, height, width), np.uint8)
     for _ in range(int(random.integers(1, most + 1))):
         label = int(random.integers(classes))
         mask = _place(random, label, height, width, boxes)
         if mask is None:
             continue
-        ys, xs = np.nonzero(np.asarray(mask))
+        drawn = np.asarray(mask)
+        ys, xs = np.nonzero(drawn)
         boxes.append((float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)))
         labels.append(label)
+        masks = np.concatenate((masks * ~drawn, drawn[None].astype(np.uint8)))
         image.paste(tuple(int(c) for c in random.integers(0, 256, 3)), mask=mask)
     noise = random.normal(0, random.uniform(2, 12), (height, width, 1))
     pixels = np.clip(np.asarray(image, dtype=np.float32) + noise, 0, 255).astype(np.uint8)
-    return pixels, boxes, labels
+    return pixels, boxes, labels, masks
 
 
 def draw_one(
     index: int, size: tuple[int, int], *, split: str = "train", seed: int = 0, classes: int = 3
 ) -> tuple[np.ndarray, int]:
     """One image with a single shape, and its label: the classification form."""
-    pixels, _, labels = draw(index, size, split=split, seed=seed + 1_000_003, classes=classes, most=1)
+    pixels, _, labels, _ = draw(index, size, split=split, seed=seed + 1_000_003, classes=classes, most=1)
     return pixels, labels[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -29,6 +30,13 @@ class Fit(NamedTuple):
         limit = boxes.new_tensor([self.width, self.height, self.width, self.height])
         return ((boxes - shift) / self.scale).clamp(min=0).minimum(limit)
 
+    def undo_masks(self, masks: Tensor, size: tuple[int, int]) -> Tensor:
+        """Probabilities [N, h, w] over the model's input of `size` to those [N, height, width] of the original."""
+        new = (max(1, round(self.height * self.scale)), max(1, round(self.width * self.scale)))
+        whole = F.interpolate(masks[:, None], size, mode="bilinear")
+        part = whole[..., self.top : self.top + new[0], self.left : self.left + new[1]]
+        return F.interpolate(part, (self.height, self.width), mode="bilinear")[:, 0]
+
 
 def letterbox(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Fit]:
     """Scales an image to fit `size` (height, width) and fills up with grey bars on both sides.
@@ -49,8 +57,19 @@ def letterbox(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tens
     return image, boxes * scale + shift, Fit(scale, left, top, height, width)
 
 
+def letterbox_masks(masks: Tensor, fit: Fit, size: tuple[int, int]) -> Tensor:
+    """Masks uint8 [N, H, W] moved as `letterbox` moved their image; the bars are 0."""
+    new = (max(1, round(fit.height * fit.scale)), max(1, round(fit.width * fit.scale)))
+    if not len(masks):
+        return masks.new_zeros(0, *size)
+    if new != (fit.height, fit.width):
+        masks = functional.resize_mask(masks, list(new))
+    bars = [fit.left, fit.top, size[1] - new[1] - fit.left, size[0] - new[0] - fit.top]
+    return functional.pad(masks, bars)
+
+
 def detection_augment(flip: float, jitter: float, size: tuple[int, int]) -> v2.Transform:
-    """Flip and colour jitter for an image with boxes; boxes that vanish are dropped with their labels."""
+    """Flip and colour jitter for an image with boxes; boxes that vanish are dropped with their labels and masks."""
     return v2.Compose([v2.RandomHorizontalFlip(flip), *_colour(jitter), v2.SanitizeBoundingBoxes()])
 
 

@@ -1,4 +1,7 @@
-"""YOLO folders: a `data.yaml` with names and parts, one label file an image, rows `class cx cy w h` as fractions."""
+"""YOLO folders: a `data.yaml` with names and parts, one label file an image, rows of fractions.
+
+A row is `class cx cy w h`, or a polygon: `class x1 y1 x2 y2 x3 y3 ...`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import yaml
 
 from designer.data.errors import DataError
-from designer.data.records import Part, Record, hold_out, image_files
+from designer.data.records import Outline, Part, Record, hold_out, image_files
 
 TOLERANCE = 1e-4
 """How far a coordinate may lie outside 0 to 1; writers round."""
@@ -100,15 +103,21 @@ def _record(image: Path, names: list[str]) -> Record:
     if not path.exists():  # an image without labels is background, as everywhere in the YOLO world
         return Record(image, relative=True)
     boxes, labels = [], []
+    outlines: list[Outline | None] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():
-            label, box = _row(line.split(), path, number, names)
+            label, box, outline = _row(line.split(), path, number, names)
             labels.append(label)
             boxes.append(box)
-    return Record(image, tuple(boxes), tuple(labels), relative=True)
+            outlines.append(outline)
+    return Record(image, tuple(boxes), tuple(labels), relative=True, outlines=tuple(outlines))
 
 
-def _row(cells: list[str], path: Path, line: int, names: list[str]) -> tuple[int, tuple[float, float, float, float]]:
+Row = tuple[int, tuple[float, float, float, float], Outline | None]
+
+
+def _row(cells: list[str], path: Path, line: int, names: list[str]) -> Row:
+    """Class, corners, and the polygon where the row has one."""
     try:
         label, numbers = int(float(cells[0])), [float(c) for c in cells[1:]]
     except ValueError:
@@ -129,6 +138,6 @@ def _row(cells: list[str], path: Path, line: int, names: list[str]) -> tuple[int
         )
     if len(numbers) == 4:
         cx, cy, w, h = numbers
-        return label, (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
+        return label, (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), None
     xs, ys = numbers[::2], numbers[1::2]
-    return label, (min(xs), min(ys), max(xs), max(ys))
+    return label, (min(xs), min(ys), max(xs), max(ys)), [numbers]

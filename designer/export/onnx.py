@@ -25,7 +25,7 @@ from designer.export.errors import ExportError
 from designer.export.pytorch import flat_tensors
 from designer.export.weights import class_names, load_weights, read_weights, sample_image
 from designer.graph.model import GraphData
-from nodes.types import Detections, Predictions
+from nodes.types import Detections, MaskDetections, Structured
 
 BATCHES = (1, 3)
 """Batch sizes at which the file is compared with torch."""
@@ -126,11 +126,11 @@ def export_onnx(
 def _output_names(compiled: Compiled) -> list[str]:
     with torch.no_grad():
         output = compiled.model(sample_image(compiled.input_shape))
-    values = [output] if isinstance(output, (Tensor, Detections, Predictions)) else list(output)
+    values = [output] if isinstance(output, (Tensor, Structured)) else list(output)
     names: list[str] = []
     for label, value in zip(compiled.outputs, values, strict=True):
         prefix = f"{label}_" if len(values) > 1 else ""
-        if isinstance(value, (Detections, Predictions)):
+        if isinstance(value, Structured):
             names += [prefix + field for field in value._fields]
         else:
             names.append(label.replace(".", "_") if prefix else "probabilities" if compiled.heads else "output")
@@ -189,8 +189,8 @@ def _compare(path: Path, compiled: Compiled, names: list[str], batch: int) -> tu
     with torch.no_grad():
         expected = compiled.model(sample)
     got = [torch.from_numpy(v) for v in session.run(None, {session.get_inputs()[0].name: sample.numpy()})]
-    if isinstance(expected, Detections):
-        return _match(expected, Detections(*got))
+    if isinstance(expected, (Detections, MaskDetections)):
+        return _match(expected, type(expected)(*got))
     scores = boxes = 0.0
     for name, a, b in zip(names, flat_tensors(expected), got, strict=True):
         difference = float((a.double() - b.double()).abs().max()) if a.numel() else 0.0
@@ -201,8 +201,13 @@ def _compare(path: Path, compiled: Compiled, names: list[str], batch: int) -> tu
     return scores, boxes, 0, sum(t.numel() for t in got)
 
 
-def _match(expected: Detections, got: Detections, least: float = 0.05) -> tuple[float, float, int, int]:
-    """Compares detections as sets: each with its nearest of the same class, since equal scores may change places."""
+def _match(
+    expected: Detections | MaskDetections, got: Detections | MaskDetections, least: float = 0.05
+) -> tuple[float, float, int, int]:
+    """Compares detections as sets: each with its nearest of the same class, since equal scores may change places.
+
+    A mask counts with the mean difference of its cells: where a border moves by a rounding, single cells jump.
+    """
     scores, boxes, lost, compared = 0.0, 0.0, 0, 0
     for i in range(len(expected.labels)):
         wanted = ((expected.labels[i] >= 0) & (expected.scores[i] >= least)).nonzero()[:, 0]
@@ -219,6 +224,8 @@ def _match(expected: Detections, got: Detections, least: float = 0.05) -> tuple[
                 continue
             boxes = max(boxes, float(apart[near]))
             scores = max(scores, float((got.scores[i][same[near]] - expected.scores[i][row]).abs()))
+            if isinstance(expected, MaskDetections) and isinstance(got, MaskDetections):
+                scores = max(scores, float((got.masks[i][same[near]] - expected.masks[i][row]).abs().mean()))
     return scores, boxes, lost, compared
 
 

@@ -103,6 +103,8 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
     task = compiled.heads[0].task if compiled.heads else ""
     if task:
         shutil.copy(STANDALONE / f"predict_{task}.py", folder / "predict.py")
+        if task != "classify":
+            shutil.copy(STANDALONE / "letterbox.py", folder)
     requirements = ["torch>=2.11", "torchvision>=0.26", "safetensors", "pillow"]
     if (folder / "layers" / "backbones" / "timm_backbone.py").exists():
         requirements.append("timm")

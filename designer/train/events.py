@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-METRICS = {"map50": "mAP50", "map": "mAP50-95", "top1": "top-1", "top5": "top-5"}
+METRICS = {
+    "mask_map50": "mask mAP50", "mask_map": "mask mAP50-95", "map50": "mAP50", "map": "mAP50-95",
+    "top1": "top-1", "top5": "top-5",
+}  # fmt: skip
 """The main figures of an evaluation, each 0 to 1, and what they are called."""
 
 

@@ -1,4 +1,4 @@
-"""How good a model is: COCO mAP for detectors, top-1 and top-5 for classifiers."""
+"""How good a model is: COCO mAP of boxes and masks for detectors and segmenters, top-1 and top-5 for classifiers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,32 @@ import contextlib
 import io
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from designer.data.masks import Runs, area_of
+
+NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
+
 
 class CocoMap:
-    """COCO's mean average precision over IoU 0.50 to 0.95, by faster-coco-eval, in pixels of the original images."""
+    """COCO's mean average precision over IoU 0.50 to 0.95, by faster-coco-eval, in pixels of the original images.
 
-    def __init__(self, class_names: list[str]) -> None:
-        self.class_names = class_names
+    Args:
+        class_names: of the labels.
+        masks: whether masks are measured beside boxes.
+    """
+
+    def __init__(self, class_names: list[str], masks: bool = False) -> None:
+        self.class_names, self.masks = class_names, masks
         self._images: list[dict[str, Any]] = []
         self._truths: list[dict[str, Any]] = []
-        self._found: list[list[float]] = []
+        self._found: list[dict[str, Any]] = []
 
     def add(
-        self, size: tuple[int, int], truth: Tensor, truth_labels: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
-    ) -> None:
+        self, size: tuple[int, int], truth: Tensor, truth_labels: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor,
+        masks: tuple[list[Runs], list[Runs]] | None = None,
+    ) -> None:  # fmt: skip
         """Adds one image.
 
         Args:
@@ -32,32 +41,50 @@ class CocoMap:
             boxes: [N, 4] found corners in its pixels.
             scores: [N] 0..1.
             labels: [N] class indices.
+            masks: run lengths of the M true masks and of the N found ones.
         """
         number = len(self._images) + 1
         self._images.append({"id": number, "height": size[0], "width": size[1]})
-        for (x1, y1, x2, y2), label in zip(truth.tolist(), truth_labels.tolist(), strict=True):
+        for i, ((x1, y1, x2, y2), label) in enumerate(zip(truth.tolist(), truth_labels.tolist(), strict=True)):
             w, h = x2 - x1, y2 - y1
-            self._truths.append(
-                {"id": len(self._truths) + 1, "image_id": number, "category_id": label + 1, "iscrowd": 0,
-                 "bbox": [x1, y1, w, h], "area": w * h}
-            )  # fmt: skip
-        for (x1, y1, x2, y2), score, label in zip(boxes.tolist(), scores.tolist(), labels.tolist(), strict=True):
-            self._found.append([number, x1, y1, x2 - x1, y2 - y1, score, label + 1])
+            entry = {"id": len(self._truths) + 1, "image_id": number, "category_id": label + 1, "iscrowd": 0,
+                     "bbox": [x1, y1, w, h], "area": w * h}  # fmt: skip
+            if masks is not None:
+                entry.update(segmentation=masks[0][i], area=area_of(masks[0][i]))
+            self._truths.append(entry)
+        triples = zip(boxes.tolist(), scores.tolist(), labels.tolist(), strict=True)
+        for i, ((x1, y1, x2, y2), score, label) in enumerate(triples):
+            entry = {"image_id": number, "category_id": label + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score}
+            if masks is not None:
+                entry["segmentation"] = masks[1][i]
+            self._found.append(entry)
 
     def compute(self) -> dict[str, Any]:
-        """`map`, `map50`, `map75`, `map_small`, `map_medium`, `map_large` and `per_class` AP; -1 where no truth is."""
+        """`map`, `map50`, `map75`, `map_small`, `map_medium`, `map_large` and `per_class` AP; -1 where no truth is.
+
+        With masks these are of the boxes, and `mask_map`, `mask_map50`, ... of the masks, whose AP `per_class` is then.
+        """
+        values = self._measure("bbox")
+        if self.masks:
+            masks = self._measure("segm")
+            values.update({f"mask_{name}": masks[name] for name in NAMES}, per_class=masks["per_class"])
+        return values
+
+    def _measure(self, kind: str) -> dict[str, Any]:
         from faster_coco_eval import COCO, COCOeval_faster
 
-        names = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
         if not self._truths:
-            return {**dict.fromkeys(names, -1.0), "per_class": {}}
+            return {**dict.fromkeys(NAMES, -1.0), "per_class": {}}
         if not self._found:
-            return {**dict.fromkeys(names, 0.0), "per_class": dict.fromkeys(self.class_names, 0.0)}
+            return {**dict.fromkeys(NAMES, 0.0), "per_class": dict.fromkeys(self.class_names, 0.0)}
         categories = [{"id": i + 1, "name": name} for i, name in enumerate(self.class_names)]
         with contextlib.redirect_stdout(io.StringIO()):
             truth = COCO({"images": self._images, "annotations": self._truths, "categories": categories})
-            found = truth.loadRes(np.array(self._found))
-            evaluation = COCOeval_faster(truth, found, "bbox")
+            found = truth.loadRes([dict(entry) for entry in self._found])  # it writes into what it is given
+            if kind == "segm":  # loadRes takes the size of a found object from its box; COCO's is that of its mask
+                for entry in found.dataset["annotations"]:
+                    entry["area"] = area_of(entry["segmentation"])
+            evaluation = COCOeval_faster(truth, found, kind)
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
@@ -67,7 +94,7 @@ class CocoMap:
         for i, name in enumerate(self.class_names):
             values = precision[:, :, i]
             per_class[name] = float(values[values > -1].mean()) if (values > -1).any() else -1.0
-        return {**{n: float(s) for n, s in zip(names, evaluation.stats[:6], strict=True)}, "per_class": per_class}
+        return {**{n: float(s) for n, s in zip(NAMES, evaluation.stats[:6], strict=True)}, "per_class": per_class}
 
 
 class TopK:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchvision.io import write_png
-from torchvision.utils import draw_bounding_boxes, make_grid
+from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks, make_grid
 
 from designer.train.events import METRICS
 
@@ -66,10 +66,12 @@ def draw_found(
     names: Sequence[str],
     least: float = 0.25,
     side: int = 0,
+    masks: Tensor | None = None,
 ) -> Tensor:
     """An image uint8 [3, H, W] with the boxes whose score is at least `least`, each with its class and score.
 
-    An image whose shorter side is below `side` is enlarged, by a whole factor, so that its captions can be read.
+    Masks bool [N, H, W] are laid over the image, half transparent. An image whose shorter side is below `side` is
+    enlarged, by a whole factor, so that its captions can be read.
     """
     factor = max(1, round(side / min(image.shape[-2:])))
     image = image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
@@ -79,6 +81,9 @@ def draw_found(
     keep = keep[scores[keep].argsort()]  # the surest lie on top
     captions = [f" {names[int(k)]} {s:.2f} " for k, s in zip(labels[keep], scores[keep], strict=True)]
     colours = [PALETTE[int(k) % len(PALETTE)] for k in labels[keep]]
+    if masks is not None:
+        chosen = masks[keep].repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+        image = draw_segmentation_masks(image, chosen, alpha=0.5, colors=colours)
     short = min(image.shape[-2:])
     return draw_bounding_boxes(
         image, boxes[keep] * factor, captions, colours, width=max(1, round(short / 200)), font=_font(),

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from designer.data.transforms import to_float
 from designer.train.metrics import real
 from designer.train.plots import draw_found, save_grid
 from designer.train.tasks import detect
-from nodes.post.nms import NMS
+from nodes.types import Detections, MaskDetections
 
 SAMPLES, SIDE = 8, 320
 
@@ -29,7 +30,7 @@ def save_samples(
     count: int = SAMPLES,
 ) -> Path | None:
     """Draws predictions on the first images of a data set; None for a task without boxes or without images."""
-    if task != "detect":
+    if task == "classify":
         return None
     first = [dataset[i] for i in range(min(count, len(dataset)))]  # type: ignore[arg-type]
     items = [item for item in first if item.image is not None]
@@ -37,7 +38,18 @@ def save_samples(
         return None
     training = model.training
     model.eval()
-    found = detect(model, to_float(torch.stack([i.image for i in items])).to(device), NMS())
+    found = detect(model, to_float(torch.stack([i.image for i in items])).to(device))
     model.train(training)
-    drawn = [draw_found(item.image, *real(found, i), names, side=SIDE) for i, item in enumerate(items)]
+    drawn = [
+        draw_found(item.image, *real(found, i), names, side=SIDE, masks=_masks(found, i, item.image.shape[-2:]))
+        for i, item in enumerate(items)
+    ]
     return save_grid(drawn, path)
+
+
+def _masks(found: Detections | MaskDetections, index: int, size: torch.Size) -> Tensor | None:
+    """Masks bool [N, H, W] of one image at the size of the model's input."""
+    if not isinstance(found, MaskDetections):
+        return None
+    masks = found.masks[index][found.labels[index] >= 0].float().cpu()
+    return F.interpolate(masks[:, None], size, mode="bilinear")[:, 0] >= 0.5

@@ -10,14 +10,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from designer.data.dataset import Batch
+from designer.data.masks import found_runs
 from designer.engine.compile import Compiled
 from designer.graph.errors import GraphError
 from designer.train.metrics import CocoMap, TopK, real
+from nodes.post.mask_nms import MaskNMS
 from nodes.post.nms import NMS
 from nodes.post.select import DetectionRows
-from nodes.types import Detections, Predictions
+from nodes.types import Detections, MaskDetections, MaskPredictions, Predictions, Structured
 
-BEST = {"detect": "map", "classify": "top1"}
+BEST = {"detect": "map", "segment": "mask_map", "classify": "top1"}
 """The metric that decides which checkpoint is the best."""
 
 
@@ -25,14 +27,16 @@ def task_of(compiled: Compiled) -> str:
     """The task of a document's heads. Raises GraphError when there is none, or when they differ."""
     tasks = {head.task for head in compiled.heads}
     if not tasks:
-        raise GraphError("The model has no head, so it cannot be trained. Add a detection or classification head.")
+        raise GraphError(
+            "The model has no head, so it cannot be trained. Add a detection, segmentation or classification head."
+        )
     if len(tasks) > 1:
         raise GraphError(f"The heads have different tasks ({', '.join(sorted(tasks))}). Train one task at a time.")
     return tasks.pop()
 
 
-def detect(model: nn.Module, images: Tensor, nms: nn.Module) -> Detections:
-    """What a detector in eval mode finds; predictions without an NMS node behind them go through `nms`.
+def detect(model: nn.Module, images: Tensor) -> Detections | MaskDetections:
+    """What a detector or segmenter in eval mode finds; predictions without an NMS node behind them go through one.
 
     Where the model ends in `DetectionRows`, what went into it counts.
 
@@ -50,13 +54,15 @@ def detect(model: nn.Module, images: Tensor, nms: nn.Module) -> Detections:
     finally:
         for hook in hooks:
             hook.remove()
-    values = [*before, *([output] if isinstance(output, (Tensor, Detections, Predictions)) else output)]
+    values = [*before, *([output] if isinstance(output, (Tensor, Structured)) else output)]
     for value in values:
-        if isinstance(value, Detections):
+        if isinstance(value, (Detections, MaskDetections)):
             return value
     for value in values:
         if isinstance(value, Predictions):
-            return nms(value)
+            return NMS()(value)
+        if isinstance(value, MaskPredictions):
+            return MaskNMS(tuple(images.shape[-2:]))(value)
     raise GraphError("The model gives neither predictions nor detections. Wire its head to an NMS node, or to nothing.")
 
 
@@ -65,11 +71,11 @@ def evaluate(
     model: nn.Module, loader: DataLoader[Any], task: str, class_names: list[str], device: torch.device,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Metrics of a model in eval mode over a loader: `map`, `map50`, ... or `top1`, `top5`, and `images`."""
+    """Metrics of a model in eval mode over a loader, as its task's measure names them, and `images`."""
     training = model.training
     model.eval()
-    measure: CocoMap | TopK = CocoMap(class_names) if task == "detect" else TopK()
-    nms, images = NMS(), 0
+    measure: CocoMap | TopK = TopK() if task == "classify" else CocoMap(class_names, masks=task == "segment")
+    images = 0
     total = len(loader)
     batch: Batch
     for done, batch in enumerate(loader, 1):
@@ -81,15 +87,19 @@ def evaluate(
                 scores = output[0] if isinstance(output, tuple) else output
                 measure.add(scores, targets)
             else:
-                _add_detections(measure, detect(model, inputs, nms), batch)
+                _add_detections(measure, detect(model, inputs), batch)
         on_batch(done, total)
     model.train(training)
     return {**measure.compute(), "images": images}
 
 
-def _add_detections(measure: CocoMap, found: Detections, batch: Batch) -> None:
+def _add_detections(measure: CocoMap, found: Detections | MaskDetections, batch: Batch) -> None:
     for i, item in enumerate(batch.items):
         boxes, scores, labels = real(found, i)
+        masks = None
+        if isinstance(found, MaskDetections):
+            chosen = found.masks[i][found.labels[i] >= 0]
+            masks = item.true_runs, found_runs(chosen, item.fit, tuple(batch.images.shape[-2:]))  # type: ignore[arg-type]
         # Truth in validation is not augmented, so item.labels belong to item.true_boxes.
         size = (item.fit.height, item.fit.width)
-        measure.add(size, item.true_boxes, item.labels, item.fit.undo(boxes), scores, labels.long())
+        measure.add(size, item.true_boxes, item.labels, item.fit.undo(boxes), scores, labels.long(), masks)

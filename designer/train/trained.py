@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from designer.data.dataset import load_dataset, make_loader, read_image
+from designer.data.masks import Runs, found_runs
 from designer.data.records import image_files
 from designer.data.transforms import classification_eval, letterbox, to_float
 from designer.engine.compile import Compiled, compile_document
@@ -20,7 +21,7 @@ from designer.train import checkpoint
 from designer.train.metrics import real
 from designer.train.run import RunFolder
 from designer.train.tasks import detect, evaluate, task_of
-from nodes.post.nms import NMS
+from nodes.types import MaskDetections
 
 
 @dataclass
@@ -64,13 +65,17 @@ def validation_data(run: RunFolder) -> Dataset[Any]:
 
 @dataclass
 class Found:
-    """What was found in one image: boxes in its own pixels with scores and labels, or the scores of all classes."""
+    """What was found in one image: boxes in its own pixels with scores and labels, or the scores of all classes.
+
+    `masks` are run lengths in the image's own pixels, of a segmenter.
+    """
 
     path: Path
     image: Tensor
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+    masks: list[Runs] | None = None
 
 
 @torch.no_grad()
@@ -80,22 +85,25 @@ def predict(trained: Trained, paths: Iterable[Path]) -> Iterable[Found]:
     Raises:
         NetwrightError: for a path that is not there or an image that cannot be read.
     """
-    nms = NMS()
     for path in _files(paths):
         image = read_image(path)
         if image is None:
             raise NetwrightError(f"{path}: this image cannot be read. Leave it out, or convert it to PNG or JPEG.")
-        if trained.task == "detect":
-            boxed, _, fit = letterbox(image, torch.zeros(0, 4), trained.compiled.image_size)
-            found = detect(trained.compiled.model, to_float(boxed[None]).to(trained.device), nms)
-            boxes, scores, labels = real(found, 0)
-            yield Found(path, image, fit.undo(boxes), scores, labels.long())
-        else:
-            small = classification_eval(trained.compiled.image_size)(image)
+        size = trained.compiled.image_size
+        if trained.task == "classify":
+            small = classification_eval(size)(image)
             output = trained.compiled.model(to_float(small[None]).to(trained.device))
             likely = output[0] if isinstance(output, tuple) else output  # [1, K] probabilities
             scores, labels = likely[0].cpu().sort(descending=True)
             yield Found(path, image, torch.zeros(0, 4), scores[:5], labels[:5])
+            continue
+        boxed, _, fit = letterbox(image, torch.zeros(0, 4), size)
+        found = detect(trained.compiled.model, to_float(boxed[None]).to(trained.device))
+        boxes, scores, labels = real(found, 0)
+        masks = None
+        if isinstance(found, MaskDetections):
+            masks = found_runs(found.masks[0][found.labels[0] >= 0], fit, size)
+        yield Found(path, image, fit.undo(boxes), scores, labels.long(), masks)
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:

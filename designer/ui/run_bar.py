@@ -130,7 +130,7 @@ def _state_line(state: str, last: Mapping[str, Mapping[str, Any]]) -> str:
 def best_metric(last: Mapping[str, Mapping[str, Any]], before: str = ": ") -> str:
     """The newest evaluation's main figure, such as `: mAP50 0.713`; empty when there was none."""
     values = last.get("metrics", {}).get("values", {})
-    found = next((name for name in ("map50", "top1") if isinstance(values.get(name), (int, float))), None)
+    found = next((name for name in ("mask_map50", "map50", "top1") if isinstance(values.get(name), (int, float))), None)
     return f"{before}{wording.curve(found)} {values[found]:.3f}" if found else ""
 
 

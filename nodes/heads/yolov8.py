@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,22 @@ from nodes.losses.dfl import distribution_focal_loss, expected_distance
 from nodes.losses.iou import ciou
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
+
+
+class Matched(NamedTuple):
+    """Which P cells of a batch answer for an object, from the assignment.
+
+    Attributes:
+        image: [P] index of the image, rising.
+        cell: [P] index of the cell over all levels.
+        owner: [P] row of the object in the image's targets.
+        weight: [P] the class score to learn, which also weights the box losses.
+    """
+
+    image: Tensor
+    cell: Tensor
+    owner: Tensor
+    weight: Tensor
 
 
 @component(
@@ -106,6 +122,10 @@ class YOLOv8Head(nn.Module):
         Raises:
             ValueError: when a label is not below num_classes.
         """
+        return self.matched_losses(raw, targets)[0]
+
+    def matched_losses(self, raw: Sequence[Tensor], targets: dict[str, Tensor]) -> tuple[dict[str, Tensor], Matched]:
+        """What `loss` returns, with the cells that answered for an object, for a head that learns more from them."""
         truth, labels = targets["boxes"].float(), targets["labels"]
         check_labels(labels, self.num_classes)
         box_logits, cls_logits = self._flatten(raw)
@@ -128,7 +148,8 @@ class YOLOv8Head(nn.Module):
             box_logits[image, :, cell], points[:, cell].T, strides[cell, None], truth[image, matched]
         )
         sums = {"box": (box * weight).sum(), "cls": cls, "dfl": (dfl * weight).sum()}
-        return {name: value / total * self.gains[name] for name, value in sums.items()}
+        losses = {name: value / total * self.gains[name] for name, value in sums.items()}
+        return losses, Matched(image, cell, matched, weight)
 
     def _boxes(self, logits: Tensor, points: Tensor, strides: Tensor) -> Tensor:
         """Corners [B, 4, N] in pixels from box logits [B, 4R, N], cell centres [2, N] and strides [N]."""

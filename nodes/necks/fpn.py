@@ -10,6 +10,7 @@ from torch import Tensor
 from nodes.basic import Activation
 from nodes.conv import Conv
 from nodes.fusion import Add
+from nodes.pooling import MaxPool
 from nodes.resize import MatchSize
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import Choices, Range, composite
@@ -44,6 +45,38 @@ def fpn(
     """
     p5, p4, p3, p2 = _top_down(g, {5: c5, 4: c4, 3: c3, 2: c2}, channels)
     return p2, p3, p4, p5
+
+
+@composite(
+    "neck",
+    title="FPN P2 to P6",
+    outputs=("p2", "p3", "p4", "p5", "p6"),
+    paper="Lin et al. 2017, arXiv:1612.03144",
+    aliases=("Feature pyramid", "SOLO neck", "Faster R-CNN neck", "Mask R-CNN neck", "LastLevelMaxPool"),
+)
+def fpn_p2_p6(
+    g: Builder,
+    c2: Float[Tensor, "B C2 H W"],
+    c3: Float[Tensor, "B C3 H/2 W/2"],
+    c4: Float[Tensor, "B C4 H/4 W/4"],
+    c5: Float[Tensor, "B C5 H/8 W/8"],
+    channels: Annotated[int, Range(1, 65536, 8)] = 256,
+) -> tuple[
+    Float[Tensor, "B D H W"],
+    Float[Tensor, "B D H/2 W/2"],
+    Float[Tensor, "B D H/4 W/4"],
+    Float[Tensor, "B D H/8 W/8"],
+    Float[Tensor, "B D H/16 W/16"],
+]:
+    """An FPN with one coarser level, every other cell of its coarsest, for instance segmentation.
+
+    Args:
+        channels: channels of every level it gives.
+
+    Shapes: c2 to c5 at strides 4 to 32 -> p2 to p6 at strides 4 to 64, `channels` each.
+    """
+    p5, p4, p3, p2 = _top_down(g, {5: c5, 4: c4, 3: c3, 2: c2}, channels)
+    return p2, p3, p4, p5, g.add(MaxPool, p5, name="output6", kernel_size=1)
 
 
 @composite(

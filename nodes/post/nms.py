@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._higher_order_ops import while_loop
 
-from nodes.post.candidates import best_pairs, overlaps
+from nodes.post.candidates import Candidates, best_pairs, overlaps
 from nodes.sdk.declare import Range, component
 from nodes.types import Detections, Predictions
 
@@ -49,14 +49,19 @@ class NMS(nn.Module):
 
     @torch.no_grad()
     def forward(self, predictions: Predictions) -> Detections:
-        boxes, scores, labels, _ = best_pairs(predictions, self.pre_top_k)
+        return self.choose(predictions)[0]
+
+    def choose(self, predictions: Predictions) -> tuple[Detections, Tensor]:
+        """The detections, and [B, M] which of the N predictions each is; any row where a detection is unused."""
+        boxes, scores, labels, rows = best_pairs(predictions, self.pre_top_k)
         valid = scores > self.score_threshold
         if not (torch.compiler.is_compiling() or valid.is_meta):
             # Scores fall, so those above the threshold come first; most images have far fewer than `pre_top_k`.
             used = max(1, int(valid.sum(1).max()))
             boxes, scores, labels, valid = boxes[:, :used], scores[:, :used], labels[:, :used], valid[:, :used]
+            rows = rows[:, :used]
         kept = _greedy(self._suppresses(boxes, labels), valid)
-        return self._rows(boxes, scores, labels, kept)
+        return self._first(Candidates(boxes, scores, labels, rows), kept)
 
     def _suppresses(self, boxes: Tensor, labels: Tensor) -> Tensor:
         """[B, P, P] float 1 where the row's candidate, if kept, drops the column's, which comes later."""
@@ -65,16 +70,16 @@ class NMS(nn.Module):
             over &= labels[:, :, None] == labels[:, None]
         return over.triu(1).float()
 
-    def _rows(self, boxes: Tensor, scores: Tensor, labels: Tensor, kept: Tensor) -> Detections:
-        """The first `max_detections` kept candidates, in order, padded."""
+    def _first(self, found: Candidates, kept: Tensor) -> tuple[Detections, Tensor]:
+        """The first `max_detections` kept candidates, in order, padded, and which predictions they are."""
         count = kept.shape[1]
-        rank = torch.arange(count, 0, -1, device=boxes.device, dtype=torch.float32) * kept
+        rank = torch.arange(count, 0, -1, device=kept.device, dtype=torch.float32) * kept
         rank = F.pad(rank, (0, max(0, self.max_detections - count)))
         rank, row = rank.topk(self.max_detections, dim=1)
         used, row = rank > 0, row.clamp(max=count - 1)
-        boxes = boxes.gather(1, row[..., None].expand(-1, -1, 4)) * used[..., None]
-        scores, labels = scores.gather(1, row) * used, labels.gather(1, row).masked_fill(~used, -1)
-        return Detections(boxes, scores, labels)
+        boxes = found.boxes.gather(1, row[..., None].expand(-1, -1, 4)) * used[..., None]
+        labels = found.labels.gather(1, row).masked_fill(~used, -1)
+        return Detections(boxes, found.scores.gather(1, row) * used, labels), found.rows.gather(1, row)
 
 
 def _greedy(suppresses: Tensor, valid: Tensor) -> Tensor:

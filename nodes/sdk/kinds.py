@@ -8,7 +8,12 @@ from jaxtyping import AbstractArray
 
 from nodes.sdk.spec import PortKind
 
-_STRUCTURED: dict[str, PortKind] = {"Predictions": "predictions", "Detections": "detections", "Masks": "masks"}
+_STRUCTURED: dict[str, PortKind] = {
+    "Predictions": "predictions",
+    "Detections": "detections",
+    "MaskPredictions": "mask_predictions",
+    "MaskDetections": "mask_detections",
+}
 _TWO: dict[str, PortKind] = {"B T": "wave"}
 _THREE: dict[str, PortKind] = {"B F T": "spectrogram"}
 

@@ -12,7 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-PortKind = Literal["map", "tokens", "vector", "ids", "wave", "spectrogram", "predictions", "detections", "masks", "any"]
+PortKind = Literal[
+    "map", "tokens", "vector", "ids", "wave", "spectrogram",
+    "predictions", "detections", "mask_predictions", "mask_detections", "any",
+]  # fmt: skip
 """map [B C H W], tokens [B L D], vector [B D], ids [B L], wave [B T], spectrogram [B F T]; then structured kinds."""
 
 Role = Literal["layer", "input", "head", "post"]

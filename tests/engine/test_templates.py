@@ -1,6 +1,5 @@
 """The shipped templates are what their script draws, run as they are, and say so on the first look."""
 
-import csv
 import importlib.util
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from designer.engine.propagate import propagate
 from designer.graph.storage import dump
 from designer.graph.templates import load_template, templates
 from nodes.sdk.discover import library
+from tests.nodes.test_reference import ROWS
 
 SCRIPT = Path(__file__).parents[2] / "assets" / "make_templates.py"
 
@@ -35,13 +35,6 @@ def test_every_template_runs_without_a_word(name):
     assert all(r.status == "ok" for r in result.nodes.values())
 
 
-ROWS = {
-    (row["source"], row["variant"]): int(row["params"])
-    for row in csv.DictReader(
-        (Path(__file__).parents[1] / "data" / "reference.tsv").open(encoding="utf-8"), delimiter="\t"
-    )
-    if row["measured"] == "yes"
-}
 TOTALS = {
     **{f"yolov8{size}": ("ultralytics", f"yolov8{size}.yaml") for size in "nsm"},
     "yolov8n-blocks": ("ultralytics", "yolov8n.yaml"),
@@ -51,6 +44,10 @@ TOTALS = {
     "retinanet-r50": ("mmdet 3.3.0", "retinanet/retinanet_r50_fpn_1x_coco.py"),
     "fcos-r50": ("torchvision", "fcos_resnet50_fpn (raw outputs)"),
     "atss-r50": ("mmdet 3.3.0", "atss/atss_r50_fpn_1x_coco.py"),
+    "paa-r50": ("mmdet 3.3.0", "paa/paa_r50_fpn_1x_coco.py"),
+    **{f"yolov8{size}-seg": ("ultralytics", f"yolov8{size}-seg.yaml") for size in "ns"},
+    "solo-r50": ("mmdet 3.3.0", "solo/solo_r50_fpn_1x_coco.py"),
+    "decoupled-solo-r50": ("mmdet 3.3.0", "solo/decoupled-solo_r50_fpn_1x_coco.py"),
     "ssd300": ("torchvision", "ssd300_vgg16 (raw outputs)"),
     "resnet50": ("torchvision", "resnet50"),
 }
@@ -60,7 +57,7 @@ TOTALS = {
 @pytest.mark.parametrize("name", TOTALS)
 def test_whole_models_are_as_large_as_the_table_says(name):
     result = propagate(load_template(name, library().catalogue).data)
-    assert result.totals["params"] == ROWS[TOTALS[name]]
+    assert result.totals["params"] == int(ROWS[TOTALS[name]]["params"])
 
 
 def test_yolov5s_is_as_large_as_published():

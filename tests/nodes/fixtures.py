@@ -19,7 +19,7 @@ from nodes.sdk.build import Info, info_of
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import composite
 from nodes.sdk.spec import ComponentSpec, Port
-from nodes.types import Detections, Predictions
+from nodes.types import Detections, MaskPredictions, Predictions
 from nodes.yolo_sizes import YOLOV8
 
 Map = Float[Tensor, "B C H W"]
@@ -33,7 +33,7 @@ CELL = 8
 LEAST = {"backbone.ssd_vgg": (300, 316)}
 """Height and width for components that need more than EVEN."""
 
-WIRES = {"head.ssd_head": 6}
+WIRES = {"head.ssd_head": 6, "head.solo_head": 5}
 """Wires on a variadic port, where the default settings are for other than three."""
 
 _SIZES = {"B": 2, "L": 12, "D": 32, "T": 64, "F": 16, "I": 24, "J": 40}
@@ -75,6 +75,11 @@ def _value(port: Port, wire: int, size: tuple[int, int], batch: int, generator: 
         return Predictions(corners.flatten(2), torch.rand(batch, 50, 7, generator=generator))
     if port.kind == "detections":
         return Detections(torch.zeros(batch, 5, 4), torch.zeros(batch, 5), torch.full((batch, 5), -1))
+    if port.kind == "mask_predictions":
+        corners = torch.rand(batch, 50, 2, 2, generator=generator).sort(2).values * 100
+        scores = torch.rand(batch, 50, 7, generator=generator)
+        maps = torch.randn(batch, 6, *size, generator=generator)
+        return MaskPredictions(corners.flatten(2), scores, torch.randn(batch, 50, 6, generator=generator), maps)
     shape = []
     for dim in ("B C H W" if "..." in port.dims else port.dims).split():
         free = dim.endswith("_") and port.variadic  # differs from wire to wire: channels grow, sizes halve

@@ -25,6 +25,9 @@ COMPONENTS = sorted(spec.id for spec in REGISTRY.catalogue.values() if spec.role
 LEAVES = [name for name in COMPONENTS if not REGISTRY.spec(name).composite]
 SIZE, IMAGE = (8, 16), (32, 64)
 """Cells of the largest map, and of what a whole backbone gets: small, since only equality matters."""
+CUTS = {"head.solo_head": 1e-3}
+"""Share of values that may differ where a component counts cells above a threshold: with weights as they are drawn
+many lie so near it that rounding decides."""
 
 
 def size_for(spec: ComponentSpec) -> tuple[int, int]:
@@ -70,7 +73,8 @@ def test_torch_export_and_onnxruntime_agree(component_id: str) -> None:
     for ours, theirs in zip(expected, session.run(None, feed), strict=True):
         # Weights as they are drawn: dozens of sums without a trained norm take HRNet's maps to thousands.
         scale = max(1.0, float(ours.abs().max()))
-        torch.testing.assert_close(torch.from_numpy(theirs), ours, rtol=1e-4, atol=1e-4 * scale)
+        apart = ~torch.isclose(torch.from_numpy(theirs), ours, rtol=1e-4, atol=1e-4 * scale)
+        assert apart.float().mean() <= CUTS.get(component_id, 0.0), f"{int(apart.sum())} of {apart.numel()} values"
 
 
 def _made(component_id: str) -> nn.Module:

@@ -177,6 +177,6 @@ def test_a_model_that_ends_in_rows_can_still_be_evaluated() -> None:
     compiled.eval()
     images = torch.rand(2, 3, 64, 96)
     table = compiled.model(images)
-    found = detect(copy.copy(compiled.model), images, NMS())
+    found = detect(copy.copy(compiled.model), images)
     torch.testing.assert_close(table[..., :4], found.boxes)
     assert float(found.boxes.amax(1).amax(0)[2]) <= 96

@@ -59,6 +59,56 @@ def test_map_equals_pycocotools():
         assert got["per_class"][name] == pytest.approx(precision[precision > -1].mean(), abs=1e-6)
 
 
+def test_mask_map_equals_pycocotools():
+    from pycocotools import mask as coco
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    from designer.data.masks import to_runs
+
+    torch.manual_seed(0)
+    ours, images, annotations, results = CocoMap(["a", "b"], masks=True), [], [], []
+    grid = torch.stack(torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing="ij"))
+    for i in range(1, 11):
+        count = int(torch.randint(1, 5, ()))
+        middle, radius = torch.rand(count, 2, 1, 1) * 90, torch.rand(count, 1, 1) * 30 + 4
+        masks = (grid - middle).square().sum(1) < radius.square()
+        moved = (grid - middle - torch.randn(count, 2, 1, 1) * 4).square().sum(1) < radius.square()
+        masks, moved = masks[keep := masks.flatten(1).any(1) & moved.flatten(1).any(1)], moved[keep]
+        labels, scores = torch.randint(0, 2, (len(masks),)), torch.rand(len(masks))
+        runs, found = to_runs(masks), to_runs(moved)
+        corners = [torch.from_numpy(coco.toBbox(each)).reshape(-1, 4) for each in (runs, found)]
+        for each in corners:
+            each[:, 2:] += each[:, :2]
+        ours.add((96, 128), corners[0], labels, corners[1], scores, labels, (runs, found))
+        images.append({"id": i, "width": 128, "height": 96})
+        for run, label in zip(runs, labels.tolist(), strict=True):
+            annotations.append({"id": len(annotations) + 1, "image_id": i, "category_id": label + 1, "iscrowd": 0,
+                                "segmentation": run, "area": float(coco.area(run)),
+                                "bbox": coco.toBbox(run).tolist()})  # fmt: skip
+        for run, label, score in zip(found, labels.tolist(), scores.tolist(), strict=True):
+            results.append({"image_id": i, "category_id": label + 1, "segmentation": run, "score": score,
+                            "bbox": coco.toBbox(run).tolist()})  # fmt: skip
+    got = ours.compute()
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {"info": {}, "images": images, "annotations": annotations,
+                         "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}  # fmt: skip
+        truth.createIndex()
+        for kind, prefix in (("segm", "mask_"), ("bbox", "")):
+            left_out = "bbox" if kind == "segm" else "segmentation"
+            found = truth.loadRes([{k: v for k, v in r.items() if k != left_out} for r in results])
+            theirs = COCOeval(truth, found, kind)
+            theirs.evaluate()
+            theirs.accumulate()
+            theirs.summarize()
+            names = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
+            for name, value in zip(names, theirs.stats[:6], strict=True):
+                assert got[prefix + name] == pytest.approx(value, abs=1e-6), (kind, name)
+    assert 0.1 < got["mask_map"] < 0.95
+    assert set(got["per_class"]) == {"a", "b"}
+
+
 def test_map_of_nothing():
     empty = CocoMap(["a"])
     assert empty.compute()["map"] == -1.0  # nothing to find

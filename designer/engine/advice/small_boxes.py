@@ -24,7 +24,7 @@ def _find(design: Design) -> Iterator[Problem]:
     sides = _relative_sides(settings.path)
     for node, spec, result in design.nodes():
         strides = result.derived.get("strides")
-        if spec.task != "detect" or not strides or not sides:
+        if spec.task not in ("detect", "segment") or not strides or not sides:
             continue
         limit = CELLS * min(strides)
         # A letterbox keeps the longer side, so a share of it is a share of the model's larger side.

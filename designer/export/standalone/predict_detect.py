@@ -12,26 +12,15 @@ from torchvision.io import write_png
 from torchvision.transforms.v2 import functional
 from torchvision.utils import draw_bounding_boxes
 
+from letterbox import letterbox
 from model import CLASS_NAMES, IMAGE_SIZE, load
 
 THRESHOLD = 0.25  # lowest score shown
 
 
-def letterbox(image: Tensor) -> tuple[Tensor, float, int, int]:
-    """Fits uint8 [3, H, W] into IMAGE_SIZE with grey bars; returns it with its scale and the left and top bars."""
-    height, width = image.shape[-2:]
-    scale = min(IMAGE_SIZE[0] / height, IMAGE_SIZE[1] / width)
-    new = (max(1, round(height * scale)), max(1, round(width * scale)))
-    left, top = (IMAGE_SIZE[1] - new[1]) // 2, (IMAGE_SIZE[0] - new[0]) // 2
-    if new != (height, width):
-        image = functional.resize(image, list(new), antialias=True)
-    bars = [left, top, IMAGE_SIZE[1] - new[1] - left, IMAGE_SIZE[0] - new[0] - top]
-    return functional.pad(image, bars, fill=[114.0]), scale, left, top
-
-
 def find(model: torch.nn.Module, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes [N, 4] in pixels of the image, scores [N] and class indices [N]."""
-    fitted, scale, left, top = letterbox(image)
+    fitted, scale, left, top = letterbox(image, IMAGE_SIZE)
     with torch.no_grad():
         output = model(fitted[None].float() / 255)
     if len(output) == 3:  # boxes, scores, labels after NMS
