@@ -101,6 +101,25 @@ def yolov5(size: str) -> Document:
     return for_coco(doc)
 
 
+def yolov7(size: str, name: str) -> Document:
+    doc = detector_of(
+        name, f"{name} for 80 classes at 640 pixels: ELAN blocks, anchors and implicit knowledge.", 640, 80,
+        ("backbone.yolov7_backbone", {"size": size}), ("neck.yolov7_neck", {"size": size}),
+        ("head.yolov5_head", {"implicit": True, "anchors": YOLOV7_ANCHORS[size]}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
+def yolox(size: str) -> Document:
+    scale = YOLOV5[size]
+    doc = detector_of(
+        f"YOLOX-{size.upper()}", "No anchors, separate towers for classes and boxes, SimOTA. 80 classes at 640 pixels.",
+        640, 80, ("backbone.yolox_backbone", {"size": size}),
+        ("neck.csp_pafpn", {"depth": scale.blocks(3), "out_channels": scale.channels(256)}), ("head.yolox_head", {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
 def dense(name: str, words: str, head: str, extra_from: str) -> Document:
     """A head of the RetinaNet family on ResNet-50 and an FPN from P3 to P7."""
     doc = detector_of(
@@ -225,10 +244,16 @@ def for_coco(doc: Document) -> Document:
     return doc
 
 
+YOLOV7_ANCHORS = {
+    "tiny": [10, 13, 16, 30, 33, 23, 30, 61, 62, 45, 59, 119, 116, 90, 156, 198, 373, 326],
+    "l": [12, 16, 19, 36, 40, 28, 36, 75, 76, 55, 72, 146, 142, 110, 192, 243, 459, 401],
+}
+"""Widths and heights in pixels; the published ones for COCO."""
+
 BACKBONES = (
     "convnext", "csp_darknet", "csp_darknet53", "csp_resnet", "darknet", "efficientnet", "ghostnet",
     "internimage", "mhaf", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "shufflenet_v2", "van", "yolo_ms",
-    "yolov5_backbone",
+    "yolov5_backbone", "yolov7_backbone", "yolox_backbone",
 )  # fmt: skip
 """Those that have a classifier of their own beside ResNet's; any timm model is a node away."""
 
@@ -240,12 +265,16 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     **{f"yolov8{size}-seg": partial(yolov8_seg, size) for size in "ns"},
     "yolov3": yolov3,
     **{f"yolov5{size}": partial(yolov5, size) for size in "ns"},
+    "yolov7-tiny": partial(yolov7, "tiny", "YOLOv7-tiny"),
+    "yolov7": partial(yolov7, "l", "YOLOv7"),
+    "yolox-s": partial(yolox, "s"),
     "ssd300": ssd300,
     "centernet-r18": centernet,
     "retinanet-r50": partial(
         dense, "RetinaNet", "Nine anchors a cell and the focal loss", "head.retina_net_head", "c5"
     ),
     "fcos-r50": partial(dense, "FCOS", "No anchors: distances to an object's sides", "head.fcos_head", "p5"),
+    "gfl-r50": partial(dense, "GFL", "Scores that are the quality of the box", "head.gfl_head", "p5"),
     "paa-r50": partial(dense, "PAA", "Samples by a mixture of two distributions", "head.paa_head", "p5"),
     "atss-r50": partial(dense, "ATSS", "Samples by each object's statistics", "head.atss_head", "p5"),
     "solo-r50": partial(solo, "SOLO-R50", "every cell of a grid has a mask of its own", False),

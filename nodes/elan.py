@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nodes.conv import ConvNormAct
+from nodes.conv import ACTIVATIONS, ConvNormAct
 from nodes.rep import RepConv
-from nodes.sdk.declare import Dim, Range, component
+from nodes.sdk.declare import Choices, Dim, Range, component
 
 ELAN_PAPER = "Wang et al. 2022, arXiv:2211.04800; YOLOv7, arXiv:2207.02696"
 GELAN_PAPER = "Wang et al. 2024, arXiv:2402.13616"
@@ -18,12 +18,17 @@ GELAN_PAPER = "Wang et al. 2024, arXiv:2402.13616"
 
 @component("block/elan", paper=ELAN_PAPER, aliases=("YOLOv7 block", "E-ELAN"))
 class ELAN(nn.Module):
-    """Efficient layer aggregation: a chain of 3x3 convolutions, every second result kept and all fused by a 1x1.
+    """Efficient layer aggregation: a chain of 3x3 convolutions, whose links are kept and fused by a 1x1.
+
+    YOLOv7 has 2 links of 2 convolutions in its backbone and 4 of 1, half as wide, in its neck; its tiny form 2 of 1.
 
     Args:
         out_channels: channels it gives.
-        inner: channels of the two 1x1 paths and of the chain.
-        links: pairs of 3x3 convolutions in the chain.
+        inner: channels of the two 1x1 paths.
+        links: links in the chain.
+        convs: 3x3 convolutions in a link.
+        chain: channels of the chain; 0 for those of the paths.
+        activation: function after every norm.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H, W].
     """
@@ -34,14 +39,23 @@ class ELAN(nn.Module):
         out_channels: Annotated[int, Range(1, 65536, 8)] = 256,
         inner: Annotated[int, Range(1, 65536, 8)] = 64,
         links: Annotated[int, Range(1, 16)] = 2,
+        convs: Annotated[int, Range(1, 8)] = 2,
+        chain: Annotated[int, Range(0, 65536, 8)] = 0,
+        activation: Annotated[str, Choices(*ACTIVATIONS)] = "silu",
     ) -> None:
         super().__init__()
-        self.side = ConvNormAct(in_channels, inner, 1)
-        self.start = ConvNormAct(in_channels, inner, 1)
-        self.chain = nn.ModuleList(
-            nn.Sequential(ConvNormAct(inner, inner, 3), ConvNormAct(inner, inner, 3)) for _ in range(links)
-        )
-        self.fuse_all = ConvNormAct((2 + links) * inner, out_channels, 1)
+        width = chain or inner
+        self.side = ConvNormAct(in_channels, inner, 1, activation=activation)
+        self.start = ConvNormAct(in_channels, inner, 1, activation=activation)
+        self.chain = nn.ModuleList()
+        for i in range(links):
+            first = inner if i == 0 else width
+            self.chain.append(
+                nn.Sequential(
+                    *(ConvNormAct(width if j else first, width, 3, activation=activation) for j in range(convs))
+                )
+            )
+        self.fuse_all = ConvNormAct(2 * inner + links * width, out_channels, 1, activation=activation)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
         kept = [self.side(x), self.start(x)]

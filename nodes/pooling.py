@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nodes.conv import ConvNormAct
+from nodes.conv import ACTIVATIONS, ConvNormAct
 from nodes.sdk.declare import Choices, Dim, Range, component
 
 
@@ -184,3 +184,46 @@ class SPPF(nn.Module):
         once = self.pool(x)
         twice = self.pool(once)
         return self.cv2(torch.cat((x, once, twice, self.pool(twice)), 1))
+
+
+@component(
+    "pooling",
+    title="SPPCSP",
+    paper="Wang et al. 2022 (YOLOv7), arXiv:2207.02696; pooling: He et al. 2015, arXiv:1406.4729",
+    aliases=("SPPCSPC", "SPPFCSP", "YOLOv7 SPP"),
+)
+class SPPCSP(nn.Module):
+    """Spatial pyramid pooling on one of two paths: convolutions, three chained max-pools and convolutions; then a 1x1.
+
+    Args:
+        out_channels: channels it gives, and those of both paths.
+        tiny: leaves out the 3x3 convolutions, as YOLOv7-tiny does.
+        activation: function after every norm.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H, W].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 512,
+        tiny: bool = False,
+        activation: Annotated[str, Choices(*ACTIVATIONS)] = "silu",
+    ) -> None:
+        super().__init__()
+        width = out_channels
+
+        def conv(channels: int, kernel_size: int) -> ConvNormAct:
+            return ConvNormAct(channels, width, kernel_size, activation=activation)
+
+        self.before = nn.Sequential(conv(in_channels, 1), *(() if tiny else (conv(width, 3), conv(width, 1))))
+        self.pool = nn.MaxPool2d(5, 1, 2)
+        self.after = nn.Sequential(conv(4 * width, 1), *(() if tiny else (conv(width, 3),)))
+        self.side = conv(in_channels, 1)
+        self.fuse_all = conv(2 * width, 1)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        seen = [self.before(x)]
+        for _ in range(3):
+            seen.append(self.pool(seen[-1]))
+        return self.fuse_all(torch.cat((self.after(torch.cat(seen, 1)), self.side(x)), 1))

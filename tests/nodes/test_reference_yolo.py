@@ -10,8 +10,10 @@ from torch import nn
 
 from nodes.backbones.darknet import darknet
 from nodes.backbones.yolov5 import yolov5_backbone
+from nodes.backbones.yolov7 import yolov7_backbone
 from nodes.necks.csp_pafpn import csp_pafpn
 from nodes.necks.yolov3 import yolov3_neck
+from nodes.necks.yolov7 import yolov7_neck
 from tests.nodes.test_reference import ROWS, Case, run
 
 IMAGE = (1, 3, 640, 640)
@@ -65,3 +67,22 @@ def test_yolox_neck() -> None:
     assert gmacs == pytest.approx(float(row["gmacs"]), rel=5e-3)
     assert shapes == levels(128, 128, 128)
     assert run(case, [(2, 128, 8, 12), (2, 256, 4, 6), (2, 512, 2, 3)])[1][0] == (2, 128, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("size", "variant", "channels", "given"),
+    [
+        ("tiny", "yolov7/yolov7_tiny_syncbn_fast_8x16b-300e_coco.py", (128, 256, 512), (128, 256, 512)),
+        ("l", "yolov7/yolov7_l_syncbn_fast_8x16b-300e_coco.py", (512, 1024, 1024), (256, 512, 1024)),
+    ],
+)
+def test_parts_of_yolov7(size: str, variant: str, channels: tuple[int, ...], given: tuple[int, ...]) -> None:
+    note = ROWS["mmyolo 0.6.0", variant]["note"]
+    backbone, neck = built(yolov7_backbone, IMAGE, size=size), built(yolov7_neck, *levels(*channels), size=size)
+    assert f"backbone={params_of(backbone)},neck={params_of(neck)}," in note
+    with torch.device("meta"), torch.no_grad():
+        maps = backbone(torch.empty(2, 3, 96, 160))
+        out = neck(*maps)
+    cells = [(12, 20), (6, 10), (3, 5)]
+    assert [tuple(x.shape) for x in maps] == [(2, c, *n) for c, n in zip(channels, cells, strict=True)]
+    assert [tuple(x.shape) for x in out] == [(2, c, *n) for c, n in zip(given, cells, strict=True)]
