@@ -30,6 +30,8 @@ ACTIONS: dict[str, Spec] = {
     "save": Spec("&Save", _Key.Save, "content-save-outline", "document", "Save the document"),
     "save_as": Spec("Save &as…", _Key.SaveAs, "content-save-edit-outline", "document"),
     "close": Spec("&Close document", _Key.Close, "close", "document"),
+    "next_document": Spec("&Next document", "Ctrl+Tab", "arrow-right", "several"),
+    "previous_document": Spec("Pre&vious document", "Ctrl+Shift+Tab", "arrow-left", "several"),
     "export_pytorch": Spec(
         "Export &PyTorch…", "Ctrl+E", "language-python", "document", "A folder that runs without Netwright"
     ),
@@ -98,7 +100,8 @@ MENUS: dict[str, tuple[str, ...]] = {
     ),
     "&View": (
         "fit", "fit_selection", "zoom_100", "minimap", "@heat", "-", "command_palette", "-",
-        "show_problems", "show_train", "show_layers", "@panels", "-", "@theme",
+        "show_problems", "show_train", "show_layers", "@panels", "-",
+        "next_document", "previous_document", "-", "@theme",
     ),
     "&Arrange": (
         "arrange", "frame", "unframe", "note", "@colour", "-",
@@ -149,7 +152,8 @@ class Actions:
                 menu.addAction(self._actions[name])
 
     def enable(self, have: set[str]) -> None:
-        """Enable the actions whose `needs` is among `have`: `document`, `selection`, `undo`, `redo`."""
+        """Enable the actions whose `needs` is among `have`: `document`, `several` (documents), `selection`,
+        `undo`, `redo`."""
         for name, spec in ACTIONS.items():
             self._actions[name].setEnabled(not spec.needs or spec.needs in have)
 

@@ -27,7 +27,7 @@ def main(path: str | Path | None = None, profile_startup: bool = False) -> int:
     """Show the window and run until it is closed.
 
     Args:
-        path: a document to open; without one the quick-start detector is opened.
+        path: a document to open, in front of those of the last session; without either, the quick-start detector.
         profile_startup: print the milliseconds to the first painted frame and leave.
 
     Returns:
@@ -37,10 +37,9 @@ def main(path: str | Path | None = None, profile_startup: bool = False) -> int:
     from designer.ui.main_window import MainWindow
 
     window = MainWindow()
+    window.restore_session(quick_start=path is None)
     if path is not None:
         window.files.open(Path(path))
-    else:
-        window.open_quick_start()
     first_frame = _FirstFrame(window, profile_startup)
     window.installEventFilter(first_frame)
     window.show()

@@ -11,9 +11,12 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from designer.graph.errors import NetwrightError
 from designer.graph.storage import SUFFIX
 from designer.ui.message_bar import Choice, MessageBar
-from designer.ui.workspace import Recovery, Workspace, recovery_of, untitled_recoveries
+from designer.ui.open_document import OpenDocument, Recovery, recovery_of, untitled_recoveries
+from designer.ui.workspace import Workspace
 
 FILTER = f"Netwright documents (*{SUFFIX})"
+OFFERED = 5
+"""Documents without a file that are offered after a crash, the newest."""
 
 
 class FileActions:
@@ -26,7 +29,7 @@ class FileActions:
     # -- opening ---------------------------------------------------------------------------------------------------
 
     def new(self) -> None:
-        self.when_safe("start a new document", lambda: self._attempt(self._workspace.new))
+        self._attempt(self._workspace.new)
 
     def ask_open(self) -> None:
         """Let the user pick a file."""
@@ -35,24 +38,24 @@ class FileActions:
             self.open(Path(path))
 
     def open(self, path: Path) -> None:
-        """Open a file; offer what a crash left of it. A file that cannot be read is explained and nothing changes."""
-        self.when_safe(f"open {path.name}", lambda: self._open(path))
-
-    def open_template(self, name: str) -> None:
-        self.when_safe("start from a template", lambda: self._attempt(lambda: self._workspace.open_template(name)))
-
-    def close(self) -> None:
-        self.when_safe("close this document", self._workspace.close)
-
-    def _open(self, path: Path) -> None:
-        recovery = recovery_of(path)
+        """Open a file in a tab; offer what a crash left of it. A file that cannot be read is explained."""
+        known = self._workspace.find(path) is not None
+        recovery = recovery_of(path) if not known else None
         self._attempt(lambda: self._workspace.open(path))
         if recovery is not None:
             self._offer(recovery)
 
+    def open_template(self, name: str) -> None:
+        self._attempt(lambda: self._workspace.open_template(name))
+
+    def close(self, one: OpenDocument | None = None) -> None:
+        """Close a document, by default the one in front, after asking what becomes of unsaved changes."""
+        one = one or self._workspace.current
+        self._when_safe(one, "close this document", lambda: self._workspace.close(one))
+
     def offer_untitled(self) -> None:
         """Offer work without a file that an earlier window left behind."""
-        for recovery in untitled_recoveries()[:1]:
+        for recovery in untitled_recoveries()[:OFFERED]:
             self._offer(recovery)
 
     def _offer(self, recovery: Recovery) -> None:
@@ -63,11 +66,12 @@ class FileActions:
             "warning",
             Choice("Restore it", lambda: self._restore(recovery), primary=True),
             Choice("Discard it", lambda: recovery.autosave.unlink(missing_ok=True)),
-            key="recovery",
+            key=f"recovery {recovery.autosave}",
         )
 
     def _restore(self, recovery: Recovery) -> None:
-        self.when_safe("restore the other work", lambda: self._workspace.recover(recovery))
+        there = self._workspace.find(recovery.path) if recovery.path is not None else None
+        self._when_safe(there, "restore the other work", lambda: self._workspace.recover(recovery))
 
     # -- saving ----------------------------------------------------------------------------------------------------
 
@@ -88,27 +92,59 @@ class FileActions:
         path, _ = QFileDialog.getSaveFileName(self._window, "Save the document", start, FILTER)
         return bool(path) and self._attempt(lambda: self._workspace.save(Path(path)))
 
-    def when_safe(self, what: str, then: Callable[[], object]) -> None:
-        """Do `then` now, or after the user has said what becomes of unsaved changes."""
-        if not self._workspace.is_dirty:
+    def when_all_safe(self, then: Callable[[], object]) -> None:
+        """Do `then`, which ends the window, now or after the user has said what becomes of all unsaved changes."""
+        dirty = self._workspace.dirty
+        if not dirty:
             then()
             return
+        if len(dirty) == 1:
+            self._workspace.go_to(dirty[0])
 
         def save_first() -> None:
-            if self.save():
+            if all(self._save_one(one) for one in dirty):
                 then()
 
         def discard() -> None:
-            self._workspace.close()
+            self._workspace.end_session()
+            self._workspace.close_all()
             then()
 
+        names = ", ".join(f"“{one.title}”" for one in dirty)
+        it = f"{names} has unsaved changes. Save them" if len(dirty) == 1 else f"{names} have unsaved changes. Save all"
         self._messages.say(
-            f"“{self._workspace.title}” has unsaved changes. Save them before you {what}?",
+            f"{it} before you close the window?",
             "warning",
-            Choice("Save", save_first, primary=True),
+            Choice("Save" if len(dirty) == 1 else "Save all", save_first, primary=True),
             Choice("Discard changes", discard),
             key="unsaved",
         )
+
+    def _when_safe(self, one: OpenDocument | None, what: str, then: Callable[[], object]) -> None:
+        """Do `then` now, or after the user has said what becomes of this document's unsaved changes."""
+        if one is None or not one.is_dirty:
+            then()
+            return
+        self._workspace.go_to(one)
+
+        def save_first() -> None:
+            if self._save_one(one):
+                then()
+
+        self._messages.say(
+            f"“{one.title}” has unsaved changes. Save them before you {what}?",
+            "warning",
+            Choice("Save", save_first, primary=True),
+            Choice("Discard changes", then),
+            key="unsaved",
+        )
+
+    def _save_one(self, one: OpenDocument) -> bool:
+        """Whether a document has nothing unsaved now; the question may be answered long after it was asked."""
+        if one not in self._workspace.documents or not one.is_dirty:
+            return True
+        self._workspace.go_to(one)
+        return self.save()
 
     def _attempt(self, act: Callable[[], object]) -> bool:
         try:

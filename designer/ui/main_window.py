@@ -12,7 +12,6 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QWidget
 
 from designer import __version__
-from designer.engine.advice import rules
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.picture import SUFFIX as PICTURE
@@ -23,11 +22,15 @@ from designer.ui import theme
 from designer.ui.actions import Actions
 from designer.ui.cheat_sheet import CheatSheet
 from designer.ui.command_palette import CommandPalette, window_commands
+from designer.ui.document_tabs import DocumentTabs
 from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
+from designer.ui.filled_menus import fill_advice, fill_recent
 from designer.ui.looking_inside import look_inside
 from designer.ui.message_bar import Choice
+from designer.ui.open_document import OpenDocument
+from designer.ui.run_actions import RunActions
 from designer.ui.unpacking import unpack_selected
 from designer.ui.user_components import UserComponents
 from designer.ui.window_layout import WindowLayout
@@ -38,7 +41,7 @@ QUICK_START = "quick-start"
 
 
 class MainWindow(WindowLayout):
-    """One window with one document."""
+    """One window with its open documents, of which one is in front."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +51,9 @@ class MainWindow(WindowLayout):
         self.workspace = Workspace()
         self.engine = EngineLink()
         self.files = FileActions(self, self.workspace, self.messages)
+        self.runs = RunActions(self)
+        self.document_tabs = DocumentTabs(self.workspace)
+        self.centre.insertWidget(0, self.document_tabs)
         self.palette_popup = CommandPalette(self)
         self.user_components = UserComponents(self.engine, self.messages, self)
         self.build(Actions(self, self._handlers()))
@@ -59,6 +65,12 @@ class MainWindow(WindowLayout):
         """What waits for the first frame: the engine process, and work that a crash left behind."""
         self.engine.start()
         self.files.offer_untitled()
+
+    def restore_session(self, *, quick_start: bool = True) -> None:
+        """Open what was open when the last window was closed; where that is nothing, the quick-start detector."""
+        self.workspace.restore_session(self.files.open)
+        if quick_start and not self.workspace.documents:
+            self.open_quick_start()
 
     def open_quick_start(self) -> None:
         """Open the quick-start detector as a new document."""
@@ -74,8 +86,10 @@ class MainWindow(WindowLayout):
             "save": self.files.save,
             "save_as": self.files.save_as,
             "close": self.files.close,
-            "export_pytorch": lambda: self._open_export("pytorch"),
-            "export_onnx": lambda: self._open_export("onnx"),
+            "next_document": partial(self.workspace.step, 1),
+            "previous_document": partial(self.workspace.step, -1),
+            "export_pytorch": lambda: self.open_export("pytorch"),
+            "export_onnx": lambda: self.open_export("onnx"),
             "quit": self.close,
             "undo": lambda: self.edit(lambda document: document.undo()),
             "redo": lambda: self.edit(lambda document: document.redo()),
@@ -84,7 +98,7 @@ class MainWindow(WindowLayout):
             "find_component": self._find_component,
             "show_problems": lambda: self.show_tab(self.problems),
             "show_train": lambda: self.show_tab(self.train),
-            "train": self.start_training,
+            "train": self.runs.start,
             "command_palette": self._open_palette,
             "show_layers": lambda: self.show_tab(self.layers),
             "keys": lambda: CheatSheet(self.commands, self).show(),
@@ -93,7 +107,9 @@ class MainWindow(WindowLayout):
         }
 
     def _connect(self) -> None:
+        self.workspace.leaving.connect(self._on_leaving)
         self.workspace.opened.connect(self._on_opened)
+        self.document_tabs.close_wanted.connect(self.files.close)
         self.workspace.edited.connect(self._on_edited)
         self.workspace.saved.connect(self._on_saved)
         self.engine.catalogue_changed.connect(self._on_catalogue)
@@ -116,11 +132,7 @@ class MainWindow(WindowLayout):
         self.layers.selected.connect(self._on_rows)
         self.tabs.currentChanged.connect(lambda _index: self._show_layers())
         self.problems.count_changed.connect(self._on_problem_count)
-        self.train.start_clicked.connect(self.start_training)
-        self.train.said.connect(lambda text, tone: self.messages.say(text, tone, key="run_warning"))
-        self.train.run_ended.connect(self._on_run_ended)
-        self.train.state_changed.connect(self._on_run_state)
-        self.train_button.clicked.connect(self.start_training)
+        self.train_button.clicked.connect(self.runs.start)
         self.status.zoom_clicked.connect(self.canvas.zoom_100)
         self.canvas.zoom_changed.connect(self.status.show_zoom)
         self.welcome.new_requested.connect(self.files.new)
@@ -128,20 +140,28 @@ class MainWindow(WindowLayout):
         self.welcome.template_chosen.connect(self.files.open_template)
         self.welcome.recent_chosen.connect(lambda path: self.files.open(Path(path)))
         self.template_chosen.connect(self.files.open_template)
-        self.commands.submenus["recent"].aboutToShow.connect(self._fill_recent)
-        self.commands.submenus["advice"].aboutToShow.connect(self._fill_advice)
+        self.commands.submenus["recent"].aboutToShow.connect(partial(fill_recent, self))
+        self.commands.submenus["advice"].aboutToShow.connect(partial(fill_advice, self))
         theme.manager.changed.connect(self.canvas.set_theme)
 
     # -- the document ----------------------------------------------------------------------------------------------
 
+    def _on_leaving(self) -> None:
+        """Another document comes to the front: what is being typed counts, and the canvas remembers where it was."""
+        if (typing := self.focusWidget()) is not None:
+            typing.clearFocus()
+        if self.workspace.current is not None:
+            self.workspace.current.view = self.canvas.where()
+
     def _on_opened(self) -> None:
-        document = self.workspace.document
-        self._result, self._problems = {}, ()
+        document, current = self.workspace.document, self.workspace.current
+        self._result, self._problems = current.result if current is not None else {}, ()
         self.canvas.set_document(document)
         self.inspector.set_document(document)
         self.train.set_document(document, self.workspace.runs_folder)
         self.problems.show_problems((), {})
-        self.status.show_totals({})
+        self.canvas.show_propagation(self._result)
+        self.status.show_totals(self._result.get("totals") or {})
         self.engine.set_document(document)
         if document is None:
             self.welcome.show_choices(grouped(), self.workspace.recent())
@@ -150,14 +170,24 @@ class MainWindow(WindowLayout):
             dock.setVisible(document is not None)
         self._on_edited()
         self._show_layers()
-        if document is not None:
-            QTimer.singleShot(0, self.canvas, self.canvas.show_start)
+        if current is not None:
+            QTimer.singleShot(0, self.canvas, partial(self._look, current))
+
+    def _look(self, current: OpenDocument) -> None:
+        """Where the canvas looked when this document was last in front; at first, at its beginning."""
+        if current is not self.workspace.current:
+            return
+        if current.view is None:
+            self.canvas.show_start()
+        else:
+            self.canvas.look_again(current.view)
 
     def _on_edited(self) -> None:
         """Everything that shows the document looks again."""
         document = self.workspace.document
         have = {"document"} if document is not None else set()
         if document is not None:
+            have |= {"several"} if len(self.workspace.documents) > 1 else set()
             have |= {"undo"} if document.can_undo else set()
             have |= {"redo"} if document.can_redo else set()
             have |= {"selection"} if self.canvas.has_selection else set()
@@ -230,33 +260,6 @@ class MainWindow(WindowLayout):
         self.palette_panel.search.setFocus()
         self.palette_panel.search.selectAll()
 
-    def _fill_advice(self) -> None:
-        """Each rule with a tick while the document lets it speak."""
-        menu, document = self.commands.submenus["advice"], self.workspace.document
-        menu.clear()
-        muted = list(document.data.advice.muted) if document is not None else []
-        for rule in rules():
-            entry = menu.addAction(rule.title)
-            entry.setToolTip(rule.reason)
-            entry.setCheckable(True)
-            entry.setChecked(rule.code not in muted)
-            entry.setEnabled(document is not None)
-            changed = [c for c in muted if c != rule.code] if rule.code in muted else [*muted, rule.code]
-            entry.triggered.connect(lambda _on=False, m=changed: self.edit(lambda d: d.set_advice(muted=m)))
-
-    def _fill_recent(self) -> None:
-        menu = self.commands.submenus["recent"]
-        menu.clear()
-        for path in self.workspace.recent():
-            go = menu.addAction(path.name)
-            go.setToolTip(str(path))
-            go.triggered.connect(lambda _checked=False, p=path: self.files.open(p))
-        if menu.isEmpty():
-            menu.addAction("No recent files").setEnabled(False)
-        else:
-            menu.addSeparator()
-            menu.addAction("Clear the list").triggered.connect(self.workspace.forget_recent)
-
     # -- the engine ------------------------------------------------------------------------------------------------
 
     def _on_catalogue(self, catalogue: Catalogue) -> None:
@@ -276,6 +279,8 @@ class MainWindow(WindowLayout):
 
     def _on_propagated(self, result: dict[str, Any]) -> None:
         self._result = result
+        if self.workspace.current is not None:
+            self.workspace.current.result = result
         self.canvas.show_propagation(result)
         self.status.show_totals(result.get("totals") or {})
         self._show_problems()
@@ -293,6 +298,11 @@ class MainWindow(WindowLayout):
         titles = {node.id: node.title for node in document.data.nodes}
         self.problems.show_problems([p for p in self._problems if p.node is None or p.node in titles], titles)
         self.inspector.show_propagation(self._result, self._problems)
+
+    @property
+    def shown_problems(self) -> tuple[Problem, ...]:
+        """The problems of the document in front."""
+        return self._problems
 
     def _on_problem_count(self, count: int) -> None:
         self.tabs.setTabText(self.tabs.indexOf(self.problems), f"Problems  {count}" if count else "Problems")
@@ -316,47 +326,7 @@ class MainWindow(WindowLayout):
         self.bottom.show()
         self.tabs.setCurrentWidget(tab)
 
-    def start_training(self) -> None:
-        """Start a run of the document as it is now, unless it has errors: those are shown instead."""
-        document = self.workspace.document
-        if document is None or self.train.watch.active:
-            self.show_tab(self.train)
-            return
-        errors = [p for p in self._problems if p.severity == "error"]
-        if errors:
-            self.show_tab(self.problems)
-            text = f"This model cannot be trained yet: {errors[0].message}"
-            self.messages.say(text, "danger", key="train")
-            return
-        self.show_tab(self.train)
-        self.messages.withdraw("train")
-        try:
-            self.train.start()
-        except (NetwrightError, OSError) as error:
-            self.messages.say(f"The run could not be started: {error}", "danger", key="train")
-
-    def _on_run_state(self, state: str) -> None:
-        working = self.train.watch.active
-        self.train_button.setText("Training…" if working else "Train")
-        self.tabs.setTabText(self.tabs.indexOf(self.train), "Train  ●" if working else "Train")
-        if state == "running":
-            self.messages.withdraw("train")
-
-    def _on_run_ended(self, state: str, text: str) -> None:
-        resume = Choice("Resume", self._resume, primary=True)
-        if state in ("failed", "died"):
-            self.messages.say(text, "danger", resume, key="train")
-        elif state == "stopped":
-            self.messages.say(text, "info", resume, key="train")
-        else:
-            export = Choice("Export ONNX…", lambda: self._open_export("onnx"), primary=True)
-            self.messages.say(text, "success", export, key="train")
-
-    def _resume(self) -> None:
-        self.show_tab(self.train)
-        self.train.resume()
-
-    def _open_export(self, kind: str) -> None:
+    def open_export(self, kind: str) -> None:
         document = self.workspace.document
         if document is not None:
             ExportDialog(kind, self.workspace, self.engine, self).open()
@@ -380,13 +350,14 @@ class MainWindow(WindowLayout):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Unsaved changes are asked about in the message bar; a run goes on without the window."""
-        if self.workspace.is_dirty:
+        if self.workspace.dirty:
             event.ignore()
-            self.files.when_safe("close the window", self.close)
+            self.files.when_all_safe(self.close)
             return
         self.remember_layout()
         self.hide()  # the engine may take a moment to leave
-        self.workspace.close()
+        self.workspace.end_session()
+        self.workspace.close_all()
         self.engine.stop()
         event.accept()
 

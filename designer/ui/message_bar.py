@@ -28,7 +28,7 @@ class Choice:
     """A button of a message. Pressing it closes the message first."""
 
     text: str
-    act: Callable[[], None]
+    act: Callable[[], object]
     primary: bool = False
 
 

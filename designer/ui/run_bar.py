@@ -74,8 +74,8 @@ class RunBar(QWidget):
         self.setLayout(column(top, below, margins=(8, 8, 12, 0), gap=6))
         self.show_state("idle", {})
 
-    def show_state(self, state: str, last: Mapping[str, Mapping[str, Any]]) -> None:
-        """Show a run's state and the last event of each type."""
+    def show_state(self, state: str, last: Mapping[str, Mapping[str, Any]], whose: str = "") -> None:
+        """Show a run's state and the last event of each type; `whose` names another document than the one in front."""
         working = state in ("starting", "running", "paused")
         self.start.setVisible(not working)
         self.start.setText("Start training" if state == "idle" else "Train again")
@@ -83,7 +83,7 @@ class RunBar(QWidget):
         self.pause.setEnabled(state == "running")
         self.resume.setVisible(state == "paused" or state in _CAN_RESUME)
         self.stop.setVisible(working)
-        self.state.set_full_text(_state_line(state, last))
+        self.state.set_full_text((f"“{whose}”: " if whose else "") + _state_line(state, last))
         self.facts.set_full_text(_facts_line(last))
         step, start = last.get("step"), last.get("start")
         total = (start or {}).get("batches", 0) * (start or {}).get("epochs", 0)

@@ -15,6 +15,7 @@ from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.train import control
 from designer.train.run import RunFolder, is_alive, start_training
+from designer.ui.open_document import document_title
 from designer.ui.run_bar import RunBar, best_metric, run_title
 from designer.ui.run_watch import RunWatch, runs_in
 from designer.ui.train_form import TrainForm
@@ -43,7 +44,10 @@ class TrainDock(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._document: Document | None = None
+        self.trained: Document | None = None
+        """The document whose run was started last in this window."""
         self._root: Path | None = None
+        self._own_run: Path | None = None
         self._process: Popen[bytes] | None = None
         self._followed = 0.0
         self.form = TrainForm()
@@ -89,6 +93,7 @@ class TrainDock(QWidget):
         self._document = document
         self.form.set_document(document)
         self.set_runs_folder(runs)
+        self._show_state()
 
     def set_runs_folder(self, runs: Path | None) -> None:
         """Look for runs in this folder, as after Save as; the run that is being watched stays."""
@@ -99,6 +104,15 @@ class TrainDock(QWidget):
             found = runs_in(runs) if runs is not None else []
             self._follow(next((run for run in found if is_alive(run)), found[0] if found else None))
         self._list_runs()
+
+    @property
+    def whose(self) -> str:
+        """The name of the document whose run is on show, where it is not the one in front."""
+        own = self.watch.run is not None and self.watch.run.path == self._own_run
+        return document_title(self.trained) if own and self.trained not in (None, self._document) else ""
+
+    def _show_state(self) -> None:
+        self.bar.show_state(self.watch.state, self.watch.last, self.whose)
 
     def _list_runs(self) -> None:
         found = [run.path for run in runs_in(self._root)] if self._root is not None else []
@@ -112,7 +126,7 @@ class TrainDock(QWidget):
             self.curves.reset()
         self._followed = time.time()
         self.watch.follow(run, starting=starting)
-        self.bar.show_state(self.watch.state, self.watch.last)
+        self._show_state()
         self._list_runs()
 
     def _on_run_chosen(self, path: str) -> None:
@@ -131,6 +145,7 @@ class TrainDock(QWidget):
             raise ValueError("There is no document to train.")
         run = RunFolder.create(self._root, self._document.data, self._document.data.name)
         self._process = start_training(run)
+        self.trained, self._own_run = self._document, run.path
         self._follow(run, starting=True)
         return run
 
@@ -163,13 +178,13 @@ class TrainDock(QWidget):
     def _on_events(self, events: list[dict]) -> None:
         if self.curves is not None:
             self.curves.show_events(events)
-        self.bar.show_state(self.watch.state, self.watch.last)
+        self._show_state()
         for event in events:
             if event["type"] in ("warning", "note") and event["time"] >= self._followed:
                 self.said.emit(str(event["message"]), "warning" if event["type"] == "warning" else "info")
 
     def _on_state(self, state: str) -> None:
-        self.bar.show_state(state, self.watch.last)
+        self._show_state()
         self.state_changed.emit(state)
         if self._process is not None and state in ("finished", "stopped", "failed", "died"):
             self._process.poll()

@@ -61,8 +61,9 @@ class WindowLayout(QMainWindow):
         self.pages = QStackedWidget()
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.canvas)
+        self.centre = column(self.messages, self.pages, gap=0)
         centre = QWidget()
-        centre.setLayout(column(self.messages, self.pages, gap=0))
+        centre.setLayout(self.centre)
         self.setCentralWidget(centre)
         self.setStatusBar(self.status)
 

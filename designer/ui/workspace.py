@@ -1,77 +1,65 @@
-"""Which document is open and where it is kept: open, save, recent files, autosave, and what a crash left behind."""
+"""Which documents are open and which is in front: open, save, close, recent files, and the last session's files."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QLockFile, QObject, QSettings, QStandardPaths, QTimer, Signal
+from PySide6.QtCore import QLockFile, QObject, QSettings, QStandardPaths, Signal
 
-from designer.graph.changes import Change
 from designer.graph.document import Document
 from designer.graph.errors import DocumentError
-from designer.graph.model import GraphData
 from designer.graph.picture import SUFFIX as PICTURE
 from designer.graph.picture import read_picture
-from designer.graph.storage import SUFFIX, autosave_path, dump, find_autosave, read, write_text
+from designer.graph.storage import SUFFIX
 from designer.graph.templates import load_template
+from designer.ui.open_document import OpenDocument, Recovery
 from nodes.sdk.spec import Catalogue
 
-AUTOSAVE_MS = 1000
 RECENT = 10
 
 
-@dataclass(frozen=True)
-class Recovery:
-    """Work that was never saved, already read: `path` is the document's file, None if it never had one."""
-
-    autosave: Path
-    path: Path | None
-    data: GraphData
-    modified: float
-
-
 class Workspace(QObject):
-    """Holds the one open document of a window.
+    """Holds the open documents of a window; one of them is in front.
+
+    Attributes:
+        documents: the open documents in the order of their tabs.
+        current: the one in front, or None.
 
     Signals:
-        opened(): another document is open, or none: see `document`.
-        edited(): the document has changed, once after a batch of changes.
-        saved(Path): it was written to its file.
+        leaving(): another document is about to come to the front; `current` is still the old one.
+        opened(): another document is in front, or none: see `document`.
+        edited(): the document in front has changed, once after a batch of changes.
+        tabs_changed(): documents were opened, closed, moved or saved, or have got or lost unsaved changes.
+        saved(Path): the document in front was written to its file.
         autosave_failed(str): the unsaved state could not be kept; why.
     """
 
+    leaving = Signal()
     opened = Signal()
     edited = Signal()
+    tabs_changed = Signal()
     saved = Signal(Path)
     autosave_failed = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
-        self.document: Document | None = None
+        self.documents: list[OpenDocument] = []
+        self.current: OpenDocument | None = None
         self._catalogue: Catalogue | None = None
-        self._recovered_from: Path | None = None
-        self._autosaved: Path | None = None
-        self._unsubscribe: Callable[[], None] | None = None
-        self._lock: QLockFile | None = None
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(0)
-        self._later.timeout.connect(self.edited)
-        self._autosave = QTimer(self)
-        self._autosave.setSingleShot(True)
-        self._autosave.setInterval(AUTOSAVE_MS)
-        self._autosave.timeout.connect(self.autosave_now)
+        self._session: QLockFile | None = None
+
+    @property
+    def document(self) -> Document | None:
+        """The document in front."""
+        return self.current.document if self.current is not None else None
 
     # -- opening ---------------------------------------------------------------------------------------------------
 
     def set_catalogue(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        if self.document is not None:
-            self.document.catalogue = catalogue
+        for one in self.documents:
+            one.document.catalogue = catalogue
 
     def new(self) -> Document:
         """An empty document with an image input."""
@@ -79,144 +67,181 @@ class Workspace(QObject):
         document.add("io.image_input", title="Image", at=(0, 0))
         document.history.done.clear()
         document.history.mark_saved()
-        return self._take(document)
+        return self._take(OpenDocument(document))
 
     def open(self, path: Path) -> Document:
-        """Open a file; what is in an exported picture opens as a new document.
+        """Open a file, or go to it if it is open; what is in an exported picture opens as a new document.
 
         Raises:
             DocumentError: it cannot be read; what was open stays open.
         """
         if path.suffix.lower() == PICTURE:
-            return self._take(Document(read_picture(path), self._catalogue))
-        document = self._take(Document.load(path, self._catalogue))
+            return self._take(OpenDocument(Document(read_picture(path), self._catalogue)))
+        if (there := self.find(path)) is not None:
+            self.go_to(there)
+            return there.document
+        document = self._take(OpenDocument(Document.load(path, self._catalogue)))
         self._remember(path)
         return document
 
+    def find(self, path: Path) -> OpenDocument | None:
+        """The open document of this file."""
+        wanted = path.resolve()
+        return next((o for o in self.documents if o.document.path and o.document.path.resolve() == wanted), None)
+
     def open_template(self, name: str) -> Document:
         """A new, unsaved document made from a template. Raises NetwrightError for an unknown name."""
-        return self._take(load_template(name, self._catalogue))
+        return self._take(OpenDocument(load_template(name, self._catalogue)))
 
     def recover(self, recovery: Recovery) -> Document:
-        """Open what a crash left behind as the document with unsaved changes."""
-        document = self._take(Document(recovery.data, self._catalogue, recovery.path))
-        # Recovered work is in no file yet: the next save, and only that, makes the document clean.
-        self._recovered_from = recovery.autosave
-        self._autosave.start()
-        self.edited.emit()
+        """Open what a crash left behind as a document with unsaved changes, in place of the open one of its file."""
+        older = self.find(recovery.path) if recovery.path is not None else None
+        document = Document(recovery.data, self._catalogue, recovery.path)
+        self._take(OpenDocument(document, recovered_from=recovery.autosave))
+        if older is not None:
+            self.close(older)
         return document
 
-    def close(self) -> None:
-        """Let go of the document and of its autosave: the user has saved it or does not want it."""
-        self._put(None)
+    def _take(self, one: OpenDocument) -> Document:
+        one.edited.connect(lambda: self._on_edited(one))
+        one.autosave_failed.connect(self.autosave_failed)
+        place = self.documents.index(self.current) + 1 if self.current is not None else 0
+        self.documents.insert(place, one)
+        self.go_to(one)
+        self.tabs_changed.emit()
+        return one.document
 
-    def _take(self, document: Document) -> Document:
-        self._put(document)
-        return document
+    # -- which is in front -----------------------------------------------------------------------------------------
 
-    def _put(self, document: Document | None) -> None:
-        self._drop_autosave()
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
-        self.document, self._recovered_from = document, None
-        if document is not None:
-            self._unsubscribe = document.subscribe(self._on_change)
+    def go_to(self, one: OpenDocument | None) -> None:
+        """Bring an open document to the front."""
+        if one is self.current:
+            return
+        if self.current is not None:
+            self.leaving.emit()
+        self.current = one
         self.opened.emit()
+
+    def step(self, by: int) -> None:
+        """Bring the document `by` tabs further to the front, round the end."""
+        if self.current is not None:
+            at = self.documents.index(self.current) + by
+            self.go_to(self.documents[at % len(self.documents)])
+
+    def move(self, before: int, after: int) -> None:
+        """A tab was moved from one place to another."""
+        self.documents.insert(after, self.documents.pop(before))
+        self.tabs_changed.emit()
+
+    def close(self, one: OpenDocument | None = None) -> None:
+        """Let go of a document, by default the one in front: the user has saved it or does not want it."""
+        one = one or self.current
+        if one is None or one not in self.documents:
+            return
+        at = self.documents.index(one)
+        self.documents.remove(one)
+        if one is self.current:
+            beside = self.documents[at : at + 1] or self.documents[-1:]
+            self.go_to(beside[0] if beside else None)
+        one.close()
+        self.tabs_changed.emit()
+
+    def close_all(self) -> None:
+        """Let go of all documents at once."""
+        closed, self.documents = self.documents, []
+        if closed:
+            self.go_to(None)
+        for one in closed:
+            one.close()
+        self.tabs_changed.emit()
 
     # -- state -----------------------------------------------------------------------------------------------------
 
     @property
     def is_dirty(self) -> bool:
-        """Whether closing now would lose work."""
-        return self.document is not None and (self.document.is_dirty or self._recovered_from is not None)
+        """Whether closing the document in front now would lose work."""
+        return self.current is not None and self.current.is_dirty
+
+    @property
+    def dirty(self) -> list[OpenDocument]:
+        """All documents with unsaved changes."""
+        return [one for one in self.documents if one.is_dirty]
 
     @property
     def title(self) -> str:
-        """The document's name as the title bar says it."""
-        if self.document is None:
-            return ""
-        return document_title(self.document)
+        """The name of the document in front as the title bar says it."""
+        return self.current.title if self.current is not None else ""
 
     @property
     def runs_folder(self) -> Path | None:
-        """Where runs of this document go: `runs` beside its file; for one without a file, in the user's documents."""
-        if self.document is None:
-            return None
-        if self.document.path is not None:
-            return self.document.path.absolute().parent / "runs"
-        home = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        return Path(home) / "Netwright" / "runs"
+        """Where runs of the document in front go."""
+        return self.current.runs_folder if self.current is not None else None
 
-    def _on_change(self, _change: Change) -> None:
-        self._later.start()
-        self._autosave.start()
+    def _on_edited(self, one: OpenDocument) -> None:
+        if one is self.current:
+            self.edited.emit()
+        self.tabs_changed.emit()
 
     # -- saving ----------------------------------------------------------------------------------------------------
 
     def save(self, path: Path | None = None) -> Path:
-        """Write the document to its file, or to `path` from now on.
+        """Write the document in front to its file, or to `path` from now on.
 
         Raises:
-            DocumentError: the disk does not take it.
+            DocumentError: the disk does not take it, or `path` is open in another tab.
             EditError: it has no file yet and no path is given.
         """
-        assert self.document is not None
+        assert self.current is not None
         if path is not None and path.suffix != SUFFIX:
             path = path.with_name(path.name + SUFFIX)
-        target = path or self.document.path
-        if path is not None and self.document.path is None:
-            self.document.data.name = path.stem
-        written = self.document.save(target)
-        self._drop_autosave()
-        autosave_path(written).unlink(missing_ok=True)
-        if self._recovered_from is not None:
-            self._recovered_from.unlink(missing_ok=True)
-            self._recovered_from = None
+        if path is not None and self.find(path) not in (None, self.current):
+            raise DocumentError(f"{path.name} is open in another tab. Close that tab first, or choose another name.")
+        written = self.current.save(path)
         self._remember(written)
         self.saved.emit(written)
         self.edited.emit()
+        self.tabs_changed.emit()
         return written
 
     def autosave_now(self) -> None:
-        """Keep the unsaved state beside the file; drop what was kept once there is nothing unsaved."""
-        if self.document is None:
-            return
-        if not self.is_dirty:
-            self._drop_autosave()
-            return
-        try:
-            kept = self._autosave_file()
-            write_text(kept, dump(self.document.data))
-            self._autosaved = kept
-        except (OSError, ValueError) as error:
-            self.autosave_failed.emit(str(error))
+        """Keep the unsaved state of the document in front."""
+        if self.current is not None:
+            self.current.autosave_now()
 
-    def _autosave_file(self) -> Path:
-        assert self.document is not None
-        if self.document.path is not None:
-            return autosave_path(self.document.path)
-        folder = untitled_folder()
+    # -- the last session ------------------------------------------------------------------------------------------
+
+    def restore_session(self, attempt: Callable[[Path], object]) -> None:
+        """Open the files of the last session, and keep its list from now on; a second window leaves it alone."""
+        folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation))
         folder.mkdir(parents=True, exist_ok=True)
-        kept = folder / f"untitled-{os.getpid()}-{id(self):x}{SUFFIX}.autosave"
-        if self._lock is None:
-            # Held while this window lives, so that another one can tell work in progress from work left behind.
-            self._lock = QLockFile(str(kept) + ".lock")
-            self._lock.setStaleLockTime(0)
-            self._lock.tryLock(0)
-        return kept
+        lock = QLockFile(str(folder / "session.lock"))
+        lock.setStaleLockTime(0)
+        if not lock.tryLock(0):
+            return
+        front = str(QSettings().value("session/front") or "")
+        for path in _paths("session/files"):
+            attempt(path)
+        if front and (there := self.find(Path(front))) is not None:
+            self.go_to(there)
+        self._session = lock
+        self.tabs_changed.connect(self._keep_session)
+        self.opened.connect(self._keep_session)
 
-    def _drop_autosave(self) -> None:
-        """Delete what this window kept, and only that: a crash's leftovers wait for the user's answer."""
-        self._autosave.stop()
-        if self._autosaved is not None:
-            self._autosaved.unlink(missing_ok=True)
-            self._autosaved = None
-        if self._lock is not None:
-            self._lock.unlock()
-            self._lock = None
+    def end_session(self) -> None:
+        """The window goes: what is closed from now on is opened again by the next session."""
+        if self._session is not None:
+            self.tabs_changed.disconnect(self._keep_session)
+            self.opened.disconnect(self._keep_session)
+            self._session.unlock()
+            self._session = None
 
-    # -- what is there ---------------------------------------------------------------------------------------------
+    def _keep_session(self) -> None:
+        files = [str(o.document.path.absolute()) for o in self.documents if o.document.path is not None]
+        front = self.document.path if self.document is not None else None
+        QSettings().setValue("session/files", files)
+        QSettings().setValue("session/front", str(front.absolute()) if front is not None else "")
+
+    # -- recent files ----------------------------------------------------------------------------------------------
 
     def _remember(self, path: Path) -> None:
         paths = [path.absolute(), *(p for p in self.recent() if p != path.absolute())]
@@ -224,52 +249,14 @@ class Workspace(QObject):
 
     def recent(self) -> list[Path]:
         """Files opened or saved lately that still exist, newest first."""
-        kept = QSettings().value("files/recent") or []
-        paths = [kept] if isinstance(kept, str) else list(kept)
-        return [Path(p) for p in paths if Path(p).is_file()]
+        return _paths("files/recent")
 
     def forget_recent(self) -> None:
         QSettings().remove("files/recent")
 
 
-def document_title(document: Document) -> str:
-    """The file's name, or the name inside a document that has no file yet."""
-    return document.path.stem if document.path else document.data.name
-
-
-def untitled_folder() -> Path:
-    """Where unsaved work without a file is kept."""
-    return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation)) / "autosave"
-
-
-def recovery_of(path: Path) -> Recovery | None:
-    """What a crash left behind of this file, if it can be read, is newer than the file and differs from it."""
-    kept = find_autosave(path)
-    found = _read_recovery(kept, path) if kept is not None else None
-    if found is None:
-        return None
-    with contextlib.suppress(DocumentError):
-        if dump(found.data) == dump(read(path)):
-            return None
-    return found
-
-
-def untitled_recoveries() -> list[Recovery]:
-    """Unsaved work without a file whose window is gone, newest first."""
-    found = []
-    for kept in untitled_folder().glob(f"untitled-*{SUFFIX}.autosave"):
-        lock = QLockFile(str(kept) + ".lock")
-        lock.setStaleLockTime(0)
-        if lock.tryLock(0):
-            lock.unlock()
-            recovery = _read_recovery(kept, None)
-            found += [recovery] if recovery is not None else []
-    return sorted(found, key=lambda r: r.modified, reverse=True)
-
-
-def _read_recovery(kept: Path, path: Path | None) -> Recovery | None:
-    """None for an autosave that is itself broken: there is nothing to offer then."""
-    try:
-        return Recovery(kept, path, read(kept), kept.stat().st_mtime)
-    except (DocumentError, OSError):
-        return None
+def _paths(setting: str) -> list[Path]:
+    """A list of files in the settings, of which those that still exist."""
+    kept = QSettings().value(setting) or []
+    paths = [kept] if isinstance(kept, str) else list(kept)
+    return [Path(p) for p in paths if Path(p).is_file()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,15 @@ READABLE, OPENED = 0.4, 0.5
 """A document that would be smaller than the first when it is shown whole opens at its beginning, at the second."""
 OVERLAY_GAP = 12
 """Pixels between the edge of the canvas and what stands over it."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """A place of the canvas: the scene point in the middle, the scale, and the ids of the selected nodes."""
+
+    middle: QPointF
+    zoom: float
+    selected: tuple[str, ...]
 
 
 class CanvasView(EditedCanvas):
@@ -188,6 +198,15 @@ class CanvasView(EditedCanvas):
         wide, high = self.viewer.viewport().width() / OPENED, self.viewer.viewport().height() / OPENED
         down = area.center().y() if area.height() < high else first.center().y()
         self.viewer.look_at(QPointF(area.left() + wide / 2 - 24 / OPENED, down), OPENED)
+
+    def where(self) -> Where:
+        """Where the canvas looks and what is selected, to come back to."""
+        return Where(self.viewer.middle, self.viewer.zoom, tuple(self.selected_ids()))
+
+    def look_again(self, where: Where) -> None:
+        """Goes back to where it looked."""
+        self.select(where.selected)
+        self.viewer.look_at(where.middle, where.zoom)
 
     def fit_selection(self) -> None:
         """Shows the selected nodes as large as they fit, up to 100 %."""

@@ -14,7 +14,8 @@ from designer.graph.templates import load_template
 from designer.ui.canvas.picture import save_picture
 from designer.ui.file_actions import FileActions
 from designer.ui.message_bar import MessageBar
-from designer.ui.workspace import Workspace, recovery_of, untitled_recoveries
+from designer.ui.open_document import recovery_of, untitled_recoveries
+from designer.ui.workspace import Workspace
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def desk(home, qtbot):
     messages.setParent(holder)
     workspace = Workspace()
     yield workspace, FileActions(holder, workspace, messages), messages
-    workspace.close()
+    workspace.close_all()
 
 
 def press(qtbot, messages, text):
@@ -67,14 +68,14 @@ def test_unsaved_changes_are_asked_about(desk, tmp_path, qtbot, monkeypatch):
     workspace, files, messages = desk
     document = workspace.new()
     document.add("conv.conv", title="First")
-    files.new()
+    files.close()
     assert workspace.document is document
     assert "unsaved changes" in messages.text()
     target = tmp_path / "kept.netwright"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(target), ""))
     press(qtbot, messages, "Save")
     assert target.exists()
-    assert workspace.document is not document
+    assert workspace.document is None
     assert [n.title for n in Document.load(target).data.nodes] == ["Image", "First"]
 
 
