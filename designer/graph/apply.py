@@ -19,6 +19,7 @@ from designer.graph.changes import (
     NodeRemoved,
     SettingsChanged,
     WireAdded,
+    WireChanged,
     WireRemoved,
 )
 from designer.graph.errors import EditError
@@ -93,6 +94,8 @@ class Index:
                 del self.wires[wire.id]
                 self.incoming.get(wire.target, {}).pop(wire.id, None)
                 self.outgoing.get(wire.source, {}).pop(wire.id, None)
+            case WireChanged(wire_id, field, _, new):
+                setattr(self.wires[wire_id], field, new)
             case GroupAdded(group, index):
                 data.groups.insert(index, group)
             case GroupRemoved(_, index):

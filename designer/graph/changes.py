@@ -61,6 +61,19 @@ class WireRemoved:
 
 
 @dataclass(frozen=True)
+class WireChanged:
+    """A field of a wire that is not one of its ends: its points."""
+
+    id: str
+    field: str
+    old: Any
+    new: Any
+
+    def inverse(self) -> Change:
+        return WireChanged(self.id, self.field, self.new, self.old)
+
+
+@dataclass(frozen=True)
 class GroupAdded:
     group: Group
     index: int
@@ -127,6 +140,7 @@ Change = (
     | NodeChanged
     | WireAdded
     | WireRemoved
+    | WireChanged
     | GroupAdded
     | GroupRemoved
     | GroupChanged
@@ -144,6 +158,8 @@ def merge(old: list[Change], new: list[Change]) -> list[Change] | None:
     for a, b in zip(old, new, strict=True):
         if isinstance(a, NodeChanged) and isinstance(b, NodeChanged) and (a.id, a.field) == (b.id, b.field):
             merged.append(NodeChanged(a.id, a.field, a.old, b.new))
+        elif isinstance(a, WireChanged) and isinstance(b, WireChanged) and (a.id, a.field) == (b.id, b.field):
+            merged.append(WireChanged(a.id, a.field, a.old, b.new))
         elif isinstance(a, GroupChanged) and isinstance(b, GroupChanged) and (a.id, a.field) == (b.id, b.field):
             merged.append(GroupChanged(a.id, a.field, a.old, b.new))
         elif (

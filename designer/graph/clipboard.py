@@ -12,6 +12,7 @@ from designer.graph.document import Document
 from designer.graph.errors import DocumentError
 from designer.graph.grouping import take_drawn
 from designer.graph.model import Drawn, GraphData
+from designer.graph.reroute import set_points
 from designer.graph.storage import dump, parse
 
 
@@ -75,7 +76,8 @@ def paste_nodes(document: Document, text: str, offset: tuple[float, float] = (40
                     document._do("Paste", [NodeChanged(made.id, field, old, new)])
         for wire in part.wires:
             if wire.source in ids and wire.target in ids:
-                document.connect(ids[wire.source], ids[wire.target], wire.source_port, wire.target_port)
+                put = document.connect(ids[wire.source], ids[wire.target], wire.source_port, wire.target_port)
+                set_points(document, {put.id: [(x + offset[0], y + offset[1]) for x, y in wire.points]})
         for group in part.groups:
             document.add_group(group.title, [ids[n] for n in group.nodes if n in ids], color=group.color)
     return list(ids.values())

@@ -42,6 +42,8 @@ class Wire(Part):
     source_port: str = "out"
     target: str
     target_port: str
+    points: list[tuple[float, float]] = Field(default_factory=list)
+    """Where it is led through on the canvas, from the source on."""
 
     @property
     def ends(self) -> tuple[str, str, str, str]:

@@ -143,14 +143,18 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-_DEFAULTS = {"color": "", "note": "", "weights": "", "frozen": False, "disabled": False}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "nodes": {"color": "", "note": "", "weights": "", "frozen": False, "disabled": False},
+    "wires": {"points": []},
+}
 
 
 def _trim(key: str, item: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what a reader fills in anyway; whole coordinates lose their `.0`."""
     if key == "composites":
         return {k: [_trim(k, part) for part in v] if k in ("nodes", "wires") else v for k, v in item.items()}
-    kept = {k: v for k, v in item.items() if not (key == "nodes" and k in _DEFAULTS and v == _DEFAULTS[k])}
+    usual = _DEFAULTS.get(key, {})
+    kept = {k: v for k, v in item.items() if k not in usual or v != usual[k]}
     return {
         k: int(v) if isinstance(v, float) and v.is_integer() and k in ("x", "y", "width", "height") else v
         for k, v in kept.items()

@@ -15,6 +15,7 @@ GESTURES = (
     ("Add and wire at once", "Drop a wire on empty canvas"),
     ("Put a node on a wire", "Drop it there"),
     ("Cut wires", "Ctrl+right-drag across them"),
+    ("Lead a wire round something", "Double-click it, drag the point"),
     ("Rename", "Double-click the title"),
     ("Select several", "Drag over empty canvas"),
     ("Add to the selection", "Shift+click or Ctrl+click"),

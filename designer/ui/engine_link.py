@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from designer.engine.catalogue_cache import load_catalogue, save_catalogue
 from designer.engine.client import EngineClient
-from designer.graph.changes import Change, GroupAdded, GroupChanged, GroupRemoved, NodeChanged
+from designer.graph.changes import Change, GroupAdded, GroupChanged, GroupRemoved, NodeChanged, WireChanged
 from designer.graph.document import Document
 from nodes.sdk.spec import Catalogue
 
@@ -144,7 +144,7 @@ class EngineLink(QObject):
         self.ask("propagate", {"document": data}, lambda result: self._on_propagated(mine, result), self._on_failed)
 
     def _on_change(self, change: Change) -> None:
-        looks = isinstance(change, (GroupAdded, GroupRemoved, GroupChanged))
+        looks = isinstance(change, (GroupAdded, GroupRemoved, GroupChanged, WireChanged))
         looks = looks or (isinstance(change, NodeChanged) and change.field in _LOOKS_ONLY)
         if not looks:
             # The first edit goes out as soon as it is whole; those that follow at once (a drag) wait for each other.

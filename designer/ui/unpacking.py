@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from designer.graph.document import Document
+from designer.graph.reroute import move_along
 from designer.graph.unpack import unpack
 from designer.ui.canvas import CanvasView
 from designer.ui.canvas.layout import layout
@@ -66,5 +67,5 @@ def unpack_on(canvas: CanvasView, document: Document, node_id: str, inside: Mapp
         for other in document.data.nodes:
             if other.id not in chosen and other.x > left + width / 2:
                 moved[other.id] = (other.x + max(0.0, wide - width), other.y)
-        document.move(moved)
+        move_along(document, moved)
     return parts

@@ -93,7 +93,9 @@ def is_mirror(view):
     for key, item in view.wires.items():
         if key in wires and (*item.output_port.key, *item.input_port.key) != wires[key].ends:
             wrong.append(("ends", key))
-        ends = item.path().elementAt(0), item.path().elementAt(3)
+        if key in wires and [(p.x(), p.y()) for p in item.point_items] != wires[key].points:
+            wrong.append(("points", key))
+        ends = item.path().elementAt(0), item.path().elementAt(item.path().elementCount() - 1)
         drawn = (QPointF(ends[0].x, ends[0].y), QPointF(ends[1].x, ends[1].y))
         if drawn != (item.output_port.centre(), item.input_port.centre()):
             wrong.append(("course", key))

@@ -232,10 +232,12 @@ def test_placeholders_and_dangling_wires_are_drawn_as_far_as_they_go(qtbot):
 
 def test_ports_appear_when_the_catalogue_comes(qtbot):
     document = grid(2)
+    document.catalogue = None
     view = show(qtbot, document, None)
     document.add("neck.fpn", title="FPN")
     assert view.nodes["n3"].ports == {}
     view.select(["n3"])
+    document.catalogue = CATALOGUE
     view.set_catalogue(CATALOGUE)
     assert set(view.nodes["n3"].ports) == {(True, "c3"), (True, "c4"), (False, "p3"), (False, "p4")}
     assert view.selected_ids() == ["n3"]

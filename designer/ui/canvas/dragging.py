@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
 
 from designer.ui.canvas.items import CanvasPort, NodeItem
@@ -127,3 +128,14 @@ class Wiring:
         self._cut_from = None
         knife.setVisible(False)
         self._viewer.connection_sliced.emit([(wire.input_port, wire.output_port) for wire in crossed])
+
+
+def extending(event: QMouseEvent) -> QMouseEvent:
+    """Shift adds to the selection, as Qt lets Ctrl do."""
+    if not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+        return event
+    keys = event.modifiers() | Qt.KeyboardModifier.ControlModifier
+    place, window, screen = event.position(), event.scenePosition(), event.globalPosition()
+    return QMouseEvent(
+        event.type(), place, window, screen, event.button(), event.buttons(), keys, event.pointingDevice()
+    )

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from designer.graph.clipboard import can_paste, copy_nodes, paste_nodes
 from designer.graph.document import Document
+from designer.graph.reroute import led, move_along, set_points
 from designer.graph.rewire import remove_and_join
 from designer.ui import wording
 from designer.ui.canvas.frames import FrameItem
@@ -84,7 +85,13 @@ class EditedCanvas(QWidget):
     @property
     def has_selection(self) -> bool:
         """Whether nodes, wires, frames or notes of the document are selected."""
-        return not self.graph.looks_into and bool(self._chosen() or self.selected_wires() or self.selected_frames())
+        found = self._chosen() or self.selected_wires() or self.selected_frames() or self.selected_points()
+        return not self.graph.looks_into and bool(found)
+
+    def selected_points(self) -> dict[str, list[int]]:
+        """Selected points by wire, counted from its output."""
+        found = {i: [p.index for p in wire.point_items if p.isSelected()] for i, wire in self.wires.items()}
+        return {wire_id: points for wire_id, points in found.items() if points}
 
     def selected_frames(self) -> list[FrameItem]:
         """Frames and notes that are selected themselves; their nodes may be selected without."""
@@ -107,17 +114,20 @@ class EditedCanvas(QWidget):
     # -- editing -------------------------------------------------------------------------------------------------------
 
     def delete_selected(self) -> None:
-        """Deletes the selected nodes and wires as one step."""
+        """Deletes the selected nodes, wires, notes and points of wires as one step."""
         ids, wires = self.selected_ids(), self.selected_wires()
         notes = [frame.content for frame in self.selected_frames() if frame.is_note]
-        if not ids and not wires and not notes:
+        chosen = {i: points for i, points in self.selected_points().items() if i not in wires}
+        left = {i: [at for k, at in enumerate(self.wires[i].points) if k not in points] for i, points in chosen.items()}
+        if not (ids or wires or notes or left):
             return
 
         def delete(document: Document) -> None:
-            count = len(ids) + len(wires) + len(notes)
-            one = document.node(ids[0]).title if ids else ("wire" if wires else "note")
+            count = len(ids) + len(wires) + len(notes) or len(left)
+            one = document.node(ids[0]).title if ids else "wire" if wires else "note" if notes else "points of a wire"
             kind = "items" if wires or notes else "nodes"
             with document.edit(f"Delete {one}" if count == 1 else f"Delete {count} {kind}"):
+                set_points(document, left)
                 for wire in wires:
                     document.disconnect(wire)
                 for note in notes:
@@ -209,7 +219,14 @@ class EditedCanvas(QWidget):
         if len(chosen) < len(data.nodes):
             dx = min(self.nodes[i].x() for i in chosen) - min(x for x, _ in places.values())
             dy = min(self.nodes[i].y() for i in chosen) - min(y for _, y in places.values())
-        self.graph.edit(lambda document: document.move({i: (x + dx, y + dy) for i, (x, y) in places.items()}))
+        moved = {i: (x + dx, y + dy) for i, (x, y) in places.items()}
+
+        def act(document: Document) -> None:
+            with document.edit(f"Move {len(moved)} nodes"):
+                set_points(document, {wire.id: [] for wire in led(document, chosen)})  # they led round what has moved
+                document.move(moved)
+
+        self.graph.edit(act)
         self.mirror.place_labels()
 
     def frame_selection(self) -> None:
@@ -307,7 +324,7 @@ class EditedCanvas(QWidget):
         """Moves the selected nodes; a run of key presses is one step."""
         if self.document is not None and (ids := self.selected_ids()):
             places = {i: (self.nodes[i].x() + dx, self.nodes[i].y() + dy) for i in ids}
-            self.document.move(places)
+            move_along(self.document, places)
         else:
             self.viewer.pan_by(QPointF(dx, dy) * 4)
 

@@ -22,11 +22,13 @@ from PySide6.QtWidgets import QToolTip
 from designer.graph.connect import fits
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
+from designer.graph.reroute import add_point, move_along, set_points
 from designer.graph.rewire import insert_on
 from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort, NodeItem
 from designer.ui.canvas.mirror import Mirror
 from designer.ui.canvas.placing import make_room
+from designer.ui.canvas.points import PointItem, nearest_part
 from designer.ui.canvas.viewer import CanvasViewer
 from designer.ui.canvas.wires import WireItem
 from designer.ui.palette import MIME
@@ -108,6 +110,7 @@ class CanvasGraph(NodeGraph):
         viewer.wiring_ended.connect(self._unlight_ports)
         viewer.wire_on_node.connect(self._on_wire_on_node)
         viewer.node_on_wire.connect(self._on_node_on_wire)
+        viewer.wire_double_clicked.connect(self._on_wire_double_clicked)
         viewer.wire_on_canvas.connect(lambda port, at: self.search_wanted.emit(port, at))
         viewer.canvas_double_clicked.connect(lambda at: self.search_wanted.emit(None, at))
 
@@ -130,20 +133,29 @@ class CanvasGraph(NodeGraph):
 
     # -- NodeGraphQt's slots -------------------------------------------------------------------------------------------
 
-    def _on_nodes_moved(self, moved: Mapping[NodeItem | FrameItem, tuple[float, float]]) -> None:
-        """Nodes and notes were dragged; `moved` has where they were. A node let go in a frame belongs to it then."""
+    def _on_nodes_moved(self, moved: Mapping[NodeItem | FrameItem | PointItem, tuple[float, float]]) -> None:
+        """Nodes, notes and points of wires were dragged; `moved` has where they were.
+
+        A node let go in a frame belongs to it then.
+        """
         places = {i.id: (round(i.x()), round(i.y())) for i in moved if isinstance(i, NodeItem)}
         notes = {i: (round(i.x()), round(i.y())) for i in moved if isinstance(i, FrameItem)}
         entered = {i.id: f for i in moved if isinstance(i, NodeItem) and (f := self._frame_under(i)) is not None}
-        count = len(places) + len(notes)
-        one = next(iter(notes)).content.title if notes else ""
+        points = {
+            i.wire.wire_id: [(round(p.x()), round(p.y())) for p in i.wire.point_items]
+            for i in moved
+            if isinstance(i, PointItem)
+        }
+        count = len(places) + len(notes) or len(points)
+        one = next(iter(notes)).content.title if notes else "into a frame" if entered else "a point"
 
         def act(document: Document) -> None:
-            if not notes and not entered:
+            if not notes and not entered and not points:
                 document.move(places)  # a step of its own name
                 return
-            with document.edit(f"Move {count} items" if count > 1 else f"Move {one or 'into a frame'}"):
+            with document.edit(f"Move {count} items" if count > 1 else f"Move {one}"):
                 document.move(places)
+                set_points(document, points)
                 for note, (x, y) in notes.items():
                     document.set_group(note.content, x=x, y=y)
                 for frame in set(entered.values()):
@@ -275,7 +287,15 @@ class CanvasGraph(NodeGraph):
         except NetwrightError as error:  # the node is wanted all the same
             self.said.emit(str(error))
             return
-        document.move(make_room(document, node, source.scene_card(), target.scene_card()))
+        move_along(document, make_room(document, node, source.scene_card(), target.scene_card()))
+
+    def _on_wire_double_clicked(self, wire: WireItem, at: QPointF) -> None:
+        """A point is put there, which can be dragged at once."""
+        place, index = (round(at.x()), round(at.y())), nearest_part(wire.path(), at)
+        self.edit(lambda document: add_point(document, wire.wire_id, index, place))
+        if index < len(wire.point_items):
+            self.viewer().scene().clearSelection()
+            wire.point_items[index].setSelected(True)
 
     def _on_wire_on_node(self, start: CanvasPort, item: NodeItem, lifted: Any) -> None:
         """A wire was dropped on a card: it takes the first free port that fits."""

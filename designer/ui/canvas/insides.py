@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from designer.graph.changes import Change, NodeChanged
+from designer.graph.changes import Change, NodeChanged, WireChanged
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.ui.canvas.inside import Breadcrumbs, Level, level_of
@@ -114,7 +114,8 @@ class Inside:
 
     def _on_change(self, change: Change) -> None:
         """The document was changed elsewhere: what is shown may not be its inside any more."""
-        if not (isinstance(change, NodeChanged) and change.field in _LOOKS):
+        looks = isinstance(change, WireChanged) or (isinstance(change, NodeChanged) and change.field in _LOOKS)
+        if not looks:
             self.leave_to(0)
 
     def _tell(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QPainterPath
 
 from designer.ui.canvas.items import HEADER, PORT, NodeItem
 from designer.ui.canvas.look import Band
@@ -60,7 +62,8 @@ def place_labels(nodes: Iterable[NodeItem], wires: Iterable[WireItem], band: Ban
 def _place(wire: WireItem, taken: _Taken) -> QPointF | None:
     width, height = wire.label_size()
     path = wire.path()
-    corners = [path.elementAt(i) for i in range(4)]
+    first = 3 * _longest(path) if wire.points else 0
+    corners = [path.elementAt(first + i) for i in range(4)]
     xs, ys = [c.x for c in corners], [c.y for c in corners]
     aside = HEADER / 2 + height / 2 + 3  # a shape that is wider than the gap between two cards stands under the gap
     for t, beside in [*((t, 0.0) for t in _TRIED), (0.5, aside), (0.5, -aside)]:
@@ -70,6 +73,13 @@ def _place(wire: WireItem, taken: _Taken) -> QPointF | None:
             taken.add(box)
             return QPointF(x, y)
     return None
+
+
+def _longest(path: QPainterPath) -> int:
+    """The part between two points of a wire that has the most room for a label."""
+    stops = [path.elementAt(i) for i in range(0, path.elementCount(), 3)]
+    lengths = [abs(b.x - a.x) + abs(b.y - a.y) for a, b in pairwise(stops)]
+    return lengths.index(max(lengths))
 
 
 def _cubic(c: list[float], t: float) -> float:

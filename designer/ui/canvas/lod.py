@@ -7,6 +7,7 @@ stay in the scene without content, so that clicking and the rubber band work as 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
@@ -30,7 +31,7 @@ class FarLayer:
     def __init__(self) -> None:
         self._stale: set[QGraphicsItem] = set()
         self._rects: dict[int, dict[str, QRectF]] = {}
-        self._lines: dict[int, dict[str, QLineF]] = {}
+        self._lines: dict[int, dict[str, list[QLineF]]] = {}
         self._colour: dict[tuple[bool, str], int] = {}
 
     def touch(self, item: QGraphicsItem) -> None:
@@ -64,7 +65,7 @@ class FarLayer:
         for rgb, lines in self._lines.items():
             pen = look.pen(QColor.fromRgb(rgb), 0)  # width 0 is one pixel at any scale
             painter.setPen(pen)
-            painter.drawLines(list(lines.values()))
+            painter.drawLines([line for wire in lines.values() for line in wire])
         painter.setPen(Qt.PenStyle.NoPen)
         for rgb, rects in self._rects.items():
             painter.setBrush(QColor.fromRgb(rgb))
@@ -83,8 +84,9 @@ class FarLayer:
         rgb = (look.accent if item.isSelected() else colour).rgb()
         self._forget(False, item.wire_id)
         self._colour[False, item.wire_id] = rgb
-        line = QLineF(item.output_port.centre(), item.input_port.centre())
-        self._lines.setdefault(rgb, {})[item.wire_id] = line
+        stops = [item.output_port.centre(), *(p.pos() for p in item.point_items), item.input_port.centre()]
+        lines = [QLineF(a, b) for a, b in pairwise(stops)]
+        self._lines.setdefault(rgb, {})[item.wire_id] = lines
 
     def _forget(self, is_node: bool, key: str) -> None:
         old = self._colour.pop((is_node, key), None)

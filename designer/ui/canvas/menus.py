@@ -71,7 +71,7 @@ def fill_heat(view: CanvasView, menu: QMenu) -> None:
 def entries(view: CanvasView) -> list[tuple[str, Callable[[], Any], Any, bool]]:
     """Text, action, key and whether it can be done now; an empty text is a line in the menu."""
     document, some = view.document, bool(view.selected_ids())
-    framed, wired = bool(view.selected_frames()), bool(view.selected_wires())
+    framed, wired = bool(view.selected_frames()), bool(view.selected_wires() or view.selected_points())
     line: tuple[str, Callable[[], Any], Any, bool] = ("", lambda: None, None, True)
     return [
         ("Add component…", view.open_search, None, document is not None and view.mirror.catalogue is not None),

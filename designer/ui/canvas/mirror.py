@@ -17,6 +17,7 @@ from designer.graph.changes import (
     NodeChanged,
     NodeRemoved,
     WireAdded,
+    WireChanged,
     WireRemoved,
 )
 from designer.graph.document import Document
@@ -124,6 +125,7 @@ class Mirror:
         """What the nodes take up; empty when there are none."""
         cards = [item.scene_card() for item in self.nodes.values()]
         cards += [frame.scene_box() for frame in self.frames.values()]
+        cards += [wire.boundingRect() for wire in self.wires.values() if wire.points]
         if not cards:
             return QRectF()
         left, top = min(c.left() for c in cards), min(c.top() for c in cards)
@@ -152,6 +154,9 @@ class Mirror:
                 self._draw_wire(wire, grow=True)
             case WireRemoved(wire):
                 self._remove_wire(wire)
+            case WireChanged(wire_id, _, _, points):
+                if wire_id in self.wires:
+                    self.viewer.lead(self.wires[wire_id], points)
             case GroupAdded(group):
                 self._draw_frame(group)
             case GroupRemoved(group):

@@ -11,10 +11,11 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QToolTip
 
-from designer.ui.canvas.dragging import Wiring
+from designer.ui.canvas.dragging import Wiring, extending
 from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.items import CanvasPort, NodeItem
 from designer.ui.canvas.look import Look
+from designer.ui.canvas.points import PointItem, points_between
 from designer.ui.canvas.wires import WireItem
 from designer.ui.canvas.zoomed import ZoomedView
 from designer.ui.palette import MIME
@@ -35,6 +36,7 @@ class CanvasViewer(ZoomedView):
     node_on_wire(node item, wire item, (x, y)): a node without wires was dragged onto a wire, from there.
     title_double_clicked(str): the title of a node that can be read was double-clicked.
     frame_double_clicked(str): the bar of a frame, or a note.
+    wire_double_clicked(wire item, QPointF): a wire was double-clicked there.
     panning_changed(bool): the canvas is being dragged along, or no longer.
     canvas_double_clicked(QPointF): empty canvas was double-clicked, or Tab was pressed over it.
     """
@@ -47,6 +49,7 @@ class CanvasViewer(ZoomedView):
     node_on_wire = Signal(NodeItem, WireItem, tuple)
     title_double_clicked = Signal(str)
     frame_double_clicked = Signal(str)
+    wire_double_clicked = Signal(WireItem, QPointF)
     panning_changed = Signal(bool)
     canvas_double_clicked = Signal(QPointF)
 
@@ -63,9 +66,9 @@ class CanvasViewer(ZoomedView):
         self._wiring = Wiring(self)
         self._pan_from: QPoint | None = None
         self._space = False
-        self._held: set[NodeItem | FrameItem] = set()
+        self._held: set[NodeItem | FrameItem | PointItem] = set()
         self._is_held = False
-        self._movable: set[NodeItem | FrameItem] = set()
+        self._movable: set[NodeItem | FrameItem | PointItem] = set()
         self._aimed: CanvasPort | None = None
         self._offered: WireItem | None = None
         self.snap = False
@@ -80,7 +83,26 @@ class CanvasViewer(ZoomedView):
                 item.setFlag(_NoContents, True)
         if not isinstance(item, WireItem):
             self._movable.add(item)
+        else:
+            self._hold_points(item)
         self.scene().addItem(item)
+
+    def _hold_points(self, wire: WireItem) -> None:
+        for point in wire.point_items:
+            self._movable.add(point)
+            self._drawn.add(point)
+            point.setFlag(_NoContents, self._is_far)
+
+    def lead(self, wire: WireItem, points: list[tuple[float, float]]) -> None:
+        """Leads a wire through these points from now on."""
+        self._forget_points(wire)
+        wire.set_points(points)
+        self._hold_points(wire)
+
+    def _forget_points(self, wire: WireItem) -> None:
+        for point in wire.point_items:
+            for held in (self._held, self._movable, self._drawn):
+                held.discard(point)
 
     def remove_item(self, item: NodeItem | WireItem) -> None:
         """Takes an item out, with every hold that a gesture has on it."""
@@ -104,6 +126,8 @@ class CanvasViewer(ZoomedView):
         self._held.discard(item)
         self._movable.discard(item)
         self._drawn.discard(item)
+        if isinstance(item, WireItem):
+            self._forget_points(item)
 
     # -- mouse ---------------------------------------------------------------------------------------------------------
 
@@ -129,11 +153,13 @@ class CanvasViewer(ZoomedView):
             self._wiring.begin(port, self.mapToScene(at))
         elif left:
             self._take_members(at, extend=bool(keys & (_Mod.ShiftModifier | _Mod.ControlModifier)))
-            QGraphicsView.mousePressEvent(self, _extending(event))
+            if not keys & (_Mod.ShiftModifier | _Mod.ControlModifier):
+                self._take_points(at)
+            QGraphicsView.mousePressEvent(self, extending(event))
             chosen = self.scene().selectedItems()
-            if not isinstance(self.scene().mouseGrabberItem(), (NodeItem, FrameItem)):
+            if not isinstance(self.scene().mouseGrabberItem(), (NodeItem, FrameItem, PointItem)):
                 chosen = []
-            self._held = {n for n in chosen if isinstance(n, NodeItem) or _is_note(n)}
+            self._held = {n for n in chosen if isinstance(n, (NodeItem, PointItem)) or _is_note(n)}
             self._is_held = bool(self._held)
         # The right button waits for the context menu.
 
@@ -149,6 +175,14 @@ class CanvasViewer(ZoomedView):
         if not extend:  # else Qt selects it, or takes it out
             frame.setSelected(True)
 
+    def _take_points(self, at: QPoint) -> None:
+        """A press on selected nodes takes the points of the wires between them along."""
+        under = self.frame_at(at) or self.item_at(at)
+        if under is None or not under.isSelected():
+            return
+        for point in points_between(self.scene().selectedItems()):
+            point.setSelected(True)
+
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         at = event.position().toPoint()
         if self._pan_from is not None:
@@ -158,7 +192,7 @@ class CanvasViewer(ZoomedView):
             self._wiring.move(self.mapToScene(at), self.port_at(at))
         else:
             self.snaps_now = self.snap and self._is_held
-            QGraphicsView.mouseMoveEvent(self, _extending(event))
+            QGraphicsView.mouseMoveEvent(self, extending(event))
             self.snaps_now = False
             if event.buttons() == Qt.MouseButton.NoButton:
                 self._aim(self.port_at(at))
@@ -174,7 +208,7 @@ class CanvasViewer(ZoomedView):
         elif self._wiring.is_active:
             self._wiring.drop(self.mapToScene(at), self.port_at(at), self.item_at(at))
         else:
-            QGraphicsView.mouseReleaseEvent(self, _extending(event))
+            QGraphicsView.mouseReleaseEvent(self, extending(event))
             wire = self._wire_under_loose()
             moved: Any = {item: (item.home.x(), item.home.y()) for item in self._dragged()}
             self._let_go()
@@ -187,7 +221,7 @@ class CanvasViewer(ZoomedView):
     def _let_go(self) -> None:
         self._held, self._is_held = set(), False
 
-    def _dragged(self) -> list[NodeItem | FrameItem]:
+    def _dragged(self) -> list[NodeItem | FrameItem | PointItem]:
         """What is elsewhere than in the document. All are asked: a key in mid-drag may have changed the selection."""
         return [i for i in self._movable if i.pos() != i.home] if self._is_held else []
 
@@ -210,6 +244,8 @@ class CanvasViewer(ZoomedView):
         if isinstance(item, NodeItem):
             on_title = self.band.is_near and item.title_box().contains(item.mapFromScene(self.mapToScene(at)))
             (self.title_double_clicked if on_title else self.node_double_clicked).emit(item.id)
+        elif isinstance(item, WireItem):
+            self.wire_double_clicked.emit(item, self.mapToScene(at))
         elif (frame := self.frame_at(at)) is not None:
             self.frame_double_clicked.emit(frame.id)
         elif item is None:
@@ -283,9 +319,9 @@ class CanvasViewer(ZoomedView):
 
     # -- what is where -------------------------------------------------------------------------------------------------
 
-    def item_at(self, at: QPoint) -> NodeItem | WireItem | None:
-        """The node under a viewport point, else the wire."""
-        found = [i for i in self.items(at) if isinstance(i, (NodeItem, WireItem))]
+    def item_at(self, at: QPoint) -> NodeItem | WireItem | PointItem | None:
+        """The node under a viewport point, else the wire or a point of it."""
+        found = [i for i in self.items(at) if isinstance(i, (NodeItem, WireItem, PointItem))]
         return next((i for i in found if isinstance(i, NodeItem)), found[0] if found else None)
 
     def port_at(self, at: QPoint) -> CanvasPort | None:
@@ -359,14 +395,3 @@ class CanvasViewer(ZoomedView):
 
 def _is_note(item: QGraphicsItem) -> bool:
     return isinstance(item, FrameItem) and item.is_note
-
-
-def _extending(event: QMouseEvent) -> QMouseEvent:
-    """Shift adds to the selection, as Qt lets Ctrl do."""
-    if not event.modifiers() & _Mod.ShiftModifier:
-        return event
-    keys = event.modifiers() | _Mod.ControlModifier
-    place, window, screen = event.position(), event.scenePosition(), event.globalPosition()
-    return QMouseEvent(
-        event.type(), place, window, screen, event.button(), event.buttons(), keys, event.pointingDevice()
-    )

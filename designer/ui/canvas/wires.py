@@ -14,6 +14,7 @@ from designer.graph.model import Wire
 from designer.ui.canvas import cards
 from designer.ui.canvas.items import WIRE_Z, CanvasPort, Host, guarded
 from designer.ui.canvas.look import Band, Look
+from designer.ui.canvas.points import PointItem, course
 
 _CENTRED = int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextDontClip)
 _PAD = 8.0
@@ -31,6 +32,8 @@ class WireItem(PipeItem):
         label: the tensor's shape, without the batch.
         band: the range of scales that the label was placed for.
         label_at: the middle of the label in the scene; None when there is no room for it.
+        points: where the document leads it through; read, never written.
+        point_items: their handles, in the same order.
         reason: why what arrives does not fit; the wire is then red and dashed.
     """
 
@@ -50,18 +53,32 @@ class WireItem(PipeItem):
         self.info: Mapping[str, Any] | None = None
         self.label_at: QPointF | None = None
         self.under_pointer = False
+        self.points: list[tuple[float, float]] = wire.points
+        self.point_items: list[PointItem] = []
         self._bounds = QRectF()
         self._strip: QPainterPath | None = None
-        self.follow()
+        self.set_points(wire.points)
 
     # -- geometry ------------------------------------------------------------------------------------------------------
 
     def follow(self) -> None:
         """Takes the course that its ports ask for."""
-        self.setPath(curve(self._output_port.centre(), self._input_port.centre()))
+        start, end = self._output_port.centre(), self._input_port.centre()
+        self.setPath(course(start, [p.pos() for p in self.point_items], end) if self.point_items else curve(start, end))
         self._strip = None
         self.place_label(None)
         self.host.touched(self)
+
+    def set_points(self, points: list[tuple[float, float]]) -> None:
+        """Is led through these points from now on."""
+        for old in self.point_items:
+            old.setParentItem(None)  # type: ignore[arg-type]  # Qt takes none, its stubs do not
+            if (scene := old.scene()) is not None:
+                scene.removeItem(old)
+        self.points = points
+        self.point_items = []
+        self.point_items = [PointItem(self, index) for index in range(len(points))]
+        self.follow()
 
     def draw_path(self, start_port: Any, end_port: Any = None, cursor_pos: QPointF | None = None) -> None:
         """NodeGraphQt's name for `follow`."""

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsView
 from designer.ui.canvas import lod
 from designer.ui.canvas.items import GRID, NodeItem, guarded_draw
 from designer.ui.canvas.look import Band, Look
+from designer.ui.canvas.points import PointItem
 from designer.ui.canvas.wires import WireItem
 
 SMALLEST, LARGEST = 0.08, 2.5
@@ -45,7 +46,7 @@ class ZoomedView(NodeViewer):
         """Sizes of the texts at the present zoom."""
         self.far = lod.FarLayer()
         self._is_far, self._count = False, 0
-        self._drawn: set[NodeItem | WireItem] = set()
+        self._drawn: set[NodeItem | WireItem | PointItem] = set()
         """Nodes and wires in the scene."""
         self.is_rough = False
         """Whether a large document is being zoomed: wires and ports are then drawn without smoothing and words."""
