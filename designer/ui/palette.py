@@ -49,11 +49,18 @@ _ORDER = (
 def search(catalogue: Catalogue, text: str) -> list[ComponentSpec]:
     """The components that every word of `text` is found in, best first.
 
-    A hit at the start of the name counts most, then in the name, an alias, the category, the summary.
+    A hit at the start of the name or an alias counts most, then in the name, an alias, the category, the summary. Among
+    equals, one that is called just that comes first, then those whose title begins so.
     """
-    words = text.lower().split()
+    words, whole = text.lower().split(), text.lower().strip()
+
+    def order(pair: tuple[int, ComponentSpec]) -> tuple[int, int, int, str]:
+        score, title = pair[0], pair[1].title.lower()
+        named = 0 if title == whole else 1 if title.startswith(whole) else 2
+        return score, named, len(title), title
+
     scored = [(score, spec) for spec in catalogue.values() if (score := _score(spec, words)) is not None]
-    return [spec for _, spec in sorted(scored, key=lambda pair: (pair[0], len(pair[1].title), pair[1].title))]
+    return [spec for _, spec in sorted(scored, key=order)]
 
 
 def _score(spec: ComponentSpec, words: list[str]) -> int | None:

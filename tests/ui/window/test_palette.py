@@ -41,6 +41,16 @@ def test_search_ranks_names_before_summaries():
     assert search(CATALOGUE, "nothing of the sort") == []
 
 
+def test_what_is_called_like_the_words_comes_before_shorter_names_with_such_an_alias():
+    named = [
+        component("attention.cbam", "CBAM", "attention", aliases=("Convolutional block attention",)),
+        component("conv.conv_norm", "ConvNorm", "conv"),
+        component("conv.conv", "Conv", "conv"),
+    ]
+    assert [s.name for s in search(Catalogue(named), "conv")] == ["Conv", "ConvNorm", "CBAM"]
+    assert [s.name for s in search(Catalogue(named), "convo")] == ["CBAM"]
+
+
 def test_groups_follow_the_way_of_the_image(palette):
     assert palette.shown_ids() == [
         "io.image_input",
