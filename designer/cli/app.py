@@ -133,6 +133,19 @@ def summary(file: File, json: Json = False) -> None:
 
 
 @app.command()
+def anchors(
+    file: File,
+    write: Annotated[bool, typer.Option("--write", help="Write the fitted anchors into the document.")] = False,
+    json: Json = False,
+) -> None:
+    """Fit the anchors of a document's heads to its training boxes."""
+    from designer.cli.anchors import anchors_of
+
+    with clear_errors():
+        anchors_of(file, write, json)
+
+
+@app.command()
 def train(
     file: Annotated[Path | None, typer.Argument(help="A .netwright document.", show_default=False)] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.", show_default=False)] = None,

@@ -51,7 +51,8 @@ def before_training(data: GraphData) -> None:
     """Raises what would stop the trainer at once, so that a bad start leaves no run folder behind."""
     from designer.data.dataset import load_dataset
     from designer.engine.compile import compile_document
-    from designer.train.loop import check_classes, make_accelerator
+    from designer.train.checks import check_classes
+    from designer.train.loop import make_accelerator
     from designer.train.memory import check_batch
     from designer.train.tasks import task_of
 

@@ -14,11 +14,11 @@ from accelerate.utils import set_seed
 from torch import Tensor
 
 from designer.data.dataset import Batch, load_dataset, make_loader
-from designer.engine.compile import Compiled, compile_document
+from designer.engine.compile import compile_document
 from designer.engine.pretrained import load_pretrained
 from designer.graph.errors import NetwrightError
-from designer.graph.model import GraphData
 from designer.train import checkpoint, control
+from designer.train.checks import check_classes, misfits
 from designer.train.events import EventWriter
 from designer.train.memory import check_batch
 from designer.train.optim import make_average, make_optimizer, schedule
@@ -222,7 +222,7 @@ class Trainer:
         )
         for loaded in self.loaded:
             self.events.write("note", message=loaded.text())
-        for note in self.splits.notes:
+        for note in (*self.splits.notes, *misfits(self.document, self.compiled, self.splits.train)):
             self.events.write("warning", message=note)
 
     def _tell_step(self, loss: Tensor, parts: dict[str, Tensor], *, last: bool) -> None:
@@ -305,19 +305,6 @@ class Trainer:
         self._rng = state["rng"]
         self.resumed_from = self.step
         checkpoint.restore_rng(self._rng)
-
-
-def check_classes(document: GraphData, compiled: Compiled, names: list[str]) -> None:
-    """Raises NetwrightError when a head knows fewer classes than the data has."""
-    for head in compiled.heads:
-        count = int(getattr(head.module, "num_classes", len(names)))
-        if count < len(names):
-            title = next(n.title for n in document.nodes if n.id == head.node_id)
-            some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            raise NetwrightError(
-                f"{title} tells {count} classes apart, the data has {len(names)} ({some}). "
-                f"Set num_classes to {len(names)}."
-            )
 
 
 def make_accelerator(device: str, amp: bool, accumulate: int) -> Accelerator:

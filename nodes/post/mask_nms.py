@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nodes.masks import touched
@@ -62,3 +63,31 @@ class MaskNMS(nn.Module):
         height, width = prototypes.shape[-2:]
         masks = (coefficients @ prototypes.flatten(2)).unflatten(2, (height, width)).sigmoid()
         return masks * touched(boxes, height, width, (self.height / height, self.width / width))
+
+
+@component("post", role="post", title="Mask threshold", aliases=("binary masks", "cut-off", "MaskThreshold"))
+class MaskThreshold(nn.Module):
+    """Makes masks of 0 and 1 out of probabilities, at the size of the image if wanted. Runs in eval only.
+
+    Args:
+        threshold: least probability that belongs to the object.
+        enlarge: brings the masks to the size of the image first, so that their borders are smooth.
+
+    Shapes: boxes [B, M, 4], scores [B, M], labels [B, M], masks [B, M, h, w] -> the same; enlarged masks [B, M, H, W].
+    """
+
+    def __init__(
+        self,
+        image_size: Annotated[tuple[int, ...], ImageSides()],
+        threshold: Annotated[float, Range(0, 1, 0.05)] = 0.5,
+        enlarge: bool = False,
+    ) -> None:
+        super().__init__()
+        self.size, self.threshold, self.enlarge = tuple(image_size), threshold, enlarge
+
+    @torch.no_grad()
+    def forward(self, detections: MaskDetections) -> MaskDetections:
+        masks = detections.masks
+        if self.enlarge:
+            masks = F.interpolate(masks, self.size, mode="bilinear", align_corners=False)
+        return detections._replace(masks=(masks >= self.threshold).to(masks.dtype))

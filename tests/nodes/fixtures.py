@@ -19,7 +19,7 @@ from nodes.sdk.build import Info, info_of
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import composite
 from nodes.sdk.spec import ComponentSpec, Port
-from nodes.types import Detections, MaskPredictions, Predictions
+from nodes.types import Detections, MaskDetections, MaskPredictions, Predictions
 from nodes.yolo_sizes import YOLOV8
 
 Map = Float[Tensor, "B C H W"]
@@ -75,6 +75,9 @@ def _value(port: Port, wire: int, size: tuple[int, int], batch: int, generator: 
         return Predictions(corners.flatten(2), torch.rand(batch, 50, 7, generator=generator))
     if port.kind == "detections":
         return Detections(torch.zeros(batch, 5, 4), torch.zeros(batch, 5), torch.full((batch, 5), -1))
+    if port.kind == "mask_detections":
+        masks = torch.rand(batch, 5, *size, generator=generator)
+        return MaskDetections(torch.zeros(batch, 5, 4), torch.zeros(batch, 5), torch.full((batch, 5), -1), masks)
     if port.kind == "mask_predictions":
         corners = torch.rand(batch, 50, 2, 2, generator=generator).sort(2).values * 100
         scores = torch.rand(batch, 50, 7, generator=generator)

@@ -14,9 +14,9 @@ from nodes.heads.solo import SOLOHead
 from nodes.heads.yolo_seg import Prototypes, YOLOSegHead
 from nodes.losses.dice import dice_loss
 from nodes.masks import resized, touched
-from nodes.post.mask_nms import MaskNMS
+from nodes.post.mask_nms import MaskNMS, MaskThreshold
 from nodes.post.matrix_nms import matrix_decay
-from nodes.types import MaskPredictions
+from nodes.types import MaskDetections, MaskPredictions
 from tests.nodes.test_reference import ROWS, Case, run
 from tests.nodes.test_yolov8_head import targets as boxes_of
 
@@ -170,6 +170,17 @@ def test_mask_nms_by_hand() -> None:
     assert found.masks[0, 0, 2:].sum() == found.masks[0, 0, :, 2:].sum() == 0
     assert (found.masks[0, 1] < 0.01).all()
     assert found.masks[0, 2].sum() == 0
+
+
+def test_mask_threshold_by_hand() -> None:
+    """Cells of 0.2 and 0.8 side by side; enlarged fourfold the border lies in the middle."""
+    masks = torch.tensor([[[[0.2, 0.8], [0.2, 0.8]]]])
+    found = MaskDetections(torch.zeros(1, 1, 4), torch.zeros(1, 1), torch.zeros(1, 1, dtype=torch.long), masks)
+    assert MaskThreshold((8, 8))(found).masks.tolist() == [[[[0, 1], [0, 1]]]]
+    assert MaskThreshold((8, 8), 0.9)(found).masks.sum() == 0
+    large = MaskThreshold((8, 8), enlarge=True)(found).masks
+    assert large.shape == (1, 1, 8, 8)
+    assert large[0, 0, 3].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 # -- losses and decoding -----------------------------------------------------------------------------------------
