@@ -131,15 +131,19 @@ class YOLOSegHead(YOLOv8Head):
         # The prototypes have half the stride of the level they come from.
         cell = self.strides[0] / 2
         masks, boxes = resized(targets["masks"], height, width), targets["boxes"].float()
-        wanted = coefficients[matched.image, matched.cell]  # [positives, P]
-        counts = torch.bincount(matched.image, minlength=len(prototypes)).tolist()
-        total = wanted.sum() * 0
-        # An image at a time: prototypes repeated for every positive of a batch would be gigabytes.
-        parts = zip(wanted.split(counts), matched.owner.split(counts), prototypes, masks, boxes, strict=True)
-        for mine, owner, maps, true, box in parts:
-            inside = touched(box[owner], height, width, (cell, cell)).float()
-            with no_autocast(maps):
-                logits = (mine @ maps.flatten(1)).view(-1, height, width)
-            wrong = F.binary_cross_entropy_with_logits(logits, true[owner], reduction="none") * inside
-            total = total + (wrong.sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)).sum()
-        return total / max(1, len(wanted))
+        image = matched.image
+        counts = torch.bincount(image, minlength=len(prototypes))
+        # A row for each answering cell of an image, padded to the image with most of them: one product for the batch.
+        row = torch.arange(len(image), device=image.device) - (counts.cumsum(0) - counts)[image]
+        wanted = coefficients.new_zeros(len(prototypes), int(counts.max()), coefficients.shape[2])
+        wanted = wanted.index_put((image, row), coefficients[image, matched.cell])
+        owner = image.new_zeros(wanted.shape[:2]).index_put((image, row), matched.owner)
+        used = image.new_zeros(wanted.shape[:2]).index_put((image, row), torch.ones_like(image))
+        if not masks.shape[1]:  # no object in the batch: nothing answers
+            return wanted.sum()
+        with no_autocast(prototypes):
+            logits = (wanted @ prototypes.flatten(2)).unflatten(2, (height, width))
+        which = torch.arange(len(owner), device=owner.device)[:, None]
+        inside = touched(boxes[which, owner], height, width, (cell, cell)) & (used > 0)[..., None, None]
+        wrong = F.binary_cross_entropy_with_logits(logits, masks[which, owner], reduction="none") * inside
+        return (wrong.sum((2, 3)) / inside.sum((2, 3)).clamp(min=1)).sum() / max(1, len(image))

@@ -283,16 +283,16 @@ def test_no_nan_in_200_steps_of_bfloat16() -> None:
     given = targets(64, [(8, 8, 40, 24, 0), (30, 30, 60, 60, 1)], [(0, 0, 64, 64, 1)])
     for head in heads(2):
         optimizer = torch.optim.AdamW(head.parameters(), lr=2e-3)
-        first = last = 0.0
-        for step in range(200):
+        losses = []
+        for _ in range(200):
             with torch.autocast("cpu", torch.bfloat16):
                 loss = torch.stack(list(head.loss(head(*levels), given).values())).sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            assert loss.isfinite()
-            first, last = (float(loss), first) if step == 0 else (first, float(loss))
-        assert last < first / 2
+            losses.append(loss.detach().item())
+        assert all(map(math.isfinite, losses))
+        assert losses[-1] < losses[0] / 2
 
 
 def test_a_copy_in_eval_is_equal_and_unknown_classes_are_refused() -> None:
