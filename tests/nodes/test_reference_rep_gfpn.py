@@ -1,4 +1,4 @@
-"""RepGFPN against the table: trained with all branches, deployed with its RepConvs merged; and that merging keeps it."""
+"""RepGFPN against the table: trained with all branches, deployed with its RepConvs merged; merging changes nothing."""
 
 from __future__ import annotations
 
