@@ -9,6 +9,7 @@
     {"op": "replace", "node": "n3", "component": "resize.upsample"}
 {"op": "set_data", "classes": 4}
     {"op": "set_training", "batch": 8}
+    {"op": "update_composite", "composite": "composites.stem", "definition": [...]}
     {"op": "set_advice", "muted": ["channels_of_eight"]}
 """
 
@@ -44,6 +45,10 @@ def apply_edit(document: Document, edit: Mapping[str, Any]) -> None:
                 document.remove(fields["node"])
             case "replace":
                 replace(document, fields["node"], fields["component"])
+            case "update_composite":
+                from designer.graph.composite_library import update_composite
+
+                update_composite(document, fields["composite"], fields["definition"])
             case "set_data":
                 document.set_data(**fields)
             case "set_training":

@@ -86,13 +86,24 @@ def title_for(document: Document, nodes: Iterable[str | Node]) -> str:
     return titles[0] if len(titles) == 1 else f"{titles[0]} to {titles[-1]}"
 
 
-def add_drawn(document: Document, composite: Drawn) -> None:
-    """Adds a composite to those of a document, behind the ones that it may be made of."""
-    document._do(f"Add {composite.title}", [CompositeAdded(composite, len(document.data.composites))])
+def add_drawn(document: Document, composite: Drawn, before: str = "") -> None:
+    """Adds a composite to those of a document, behind the ones that it may be made of; `before` is made of it."""
+    place = _place(document, before)
+    document._do(f"Add {composite.title}", [CompositeAdded(composite, place)])
 
 
-def take_drawn(document: Document, composites: Iterable[Drawn]) -> dict[str, str]:
+def _place(document: Document, before: str) -> int:
+    ids = [c.id for c in document.data.composites]
+    return ids.index(before) if before in ids else len(ids)
+
+
+def take_drawn(document: Document, composites: Iterable[Drawn], before: str = "") -> dict[str, str]:
     """Adds composites of another document; one whose id is taken by a different one gets a free id.
+
+    Args:
+        document: where to.
+        composites: each after those that it is made of.
+        before: id of a composite that shall be made of them; "" adds them behind all.
 
     Returns:
         What each is called here, by its id there.
@@ -101,11 +112,12 @@ def take_drawn(document: Document, composites: Iterable[Drawn]) -> dict[str, str
     for other in composites:
         nodes = [n.model_copy(update={"component": names.get(n.component, n.component)}) for n in other.nodes]
         taken = other.model_copy(update={"nodes": nodes}, deep=True)
-        same = [c for c in document.data.composites if c.model_dump(exclude={"id"}) == taken.model_dump(exclude={"id"})]
+        there = document.data.composites[: _place(document, before)]
+        same = [c for c in there if c.model_dump(exclude={"id"}) == taken.model_dump(exclude={"id"})]
         if not same:
             if document.catalogue is not None and taken.id in document.catalogue:
                 taken.id = _free_id(document, taken.title)
-            add_drawn(document, taken)
+            add_drawn(document, taken, before)
         names[other.id] = same[0].id if same else taken.id
     return names
 

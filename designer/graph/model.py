@@ -93,6 +93,10 @@ class Drawn(Part):
     inputs: list[Entry] = Field(default_factory=list)
     outputs: list[Entry] = Field(default_factory=list)
     params: list[Exposed] = Field(default_factory=list)
+    library: str = ""
+    """Name in the user's library that it was taken from or saved to; "" for one of this document alone."""
+    library_hash: str = ""
+    """Fingerprint of that version."""
 
 
 class GraphData(Part):

@@ -146,13 +146,14 @@ def _json(value: Any) -> str:
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "nodes": {"color": "", "note": "", "weights": "", "frozen": False, "disabled": False},
     "wires": {"points": []},
+    "composites": {"library": "", "library_hash": ""},
 }
 
 
 def _trim(key: str, item: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what a reader fills in anyway; whole coordinates lose their `.0`."""
     if key == "composites":
-        return {k: [_trim(k, part) for part in v] if k in ("nodes", "wires") else v for k, v in item.items()}
+        item = {k: [_trim(k, part) for part in v] if k in ("nodes", "wires") else v for k, v in item.items()}
     usual = _DEFAULTS.get(key, {})
     kept = {k: v for k, v in item.items() if k not in usual or v != usual[k]}
     return {

@@ -19,10 +19,14 @@ class Inspector(QScrollArea):
     """Signals:
     fix_chosen(Fix): a fix button was pressed.
     wanted(str, dict, object): a question for the engine: method, params, and what to call with the answer.
+    refused(str): why an edit cannot be made.
+    library_wanted(str): the composite of this id shall be saved to the user's library.
     """
 
     fix_chosen = Signal(Fix)
     wanted = Signal(str, dict, object)
+    refused = Signal(str)
+    library_wanted = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,6 +104,8 @@ class Inspector(QScrollArea):
             page = NodePage(self._document, node, spec)
             page.fix_chosen.connect(self.fix_chosen)
             page.wanted.connect(self.wanted)
+            page.refused.connect(self.refused)
+            page.library_wanted.connect(self.library_wanted)
         self.setWidget(page)
         self._refresh()
 
@@ -111,6 +117,10 @@ class Inspector(QScrollArea):
         shown = [page.node_id] if isinstance(page, NodePage) else page.ids if isinstance(page, ManyPage) else []
         if wanted != shown:
             self._rebuild()
+        elif isinstance(page, NodePage) and page.spec != self._document.spec(page.node_id):
+            kept = self.verticalScrollBar().value()
+            self._rebuild()  # its composite has another definition
+            self.verticalScrollBar().setValue(kept)
         elif isinstance(page, NodePage):
             page.refresh()
             mine = [p for p in self._problems if p.node == page.node_id]

@@ -14,6 +14,7 @@ from designer.graph.model import Node
 from designer.graph.problems import Fix, Problem
 from designer.ui import glyphs, theme, wording
 from designer.ui.flow_layout import FlowLayout
+from designer.ui.inspector_composite import CompositeSection
 from designer.ui.param_rows import ParamRows
 from designer.ui.weights_row import WeightsRow
 from designer.ui.widgets import ElidedLabel, Switch, Tile, button, clear, column, label, line, row, tool
@@ -27,10 +28,14 @@ class NodePage(QWidget):
     """Signals:
     fix_chosen(Fix): a fix button of one of the node's problems was pressed.
     wanted(str, dict, object): a question for the engine: method, params, and what to call with the answer.
+    refused(str): why an edit of the node's definition cannot be made.
+    library_wanted(str): the composite of this id shall be saved to the user's library.
     """
 
     fix_chosen = Signal(Fix)
     wanted = Signal(str, dict, object)
+    refused = Signal(str)
+    library_wanted = Signal(str)
 
     def __init__(self, document: Document, node: Node, spec: ComponentSpec | None) -> None:
         super().__init__()
@@ -46,6 +51,7 @@ class NodePage(QWidget):
         self._problems = QVBoxLayout()
         self._problems.setSpacing(8)
         self.params: ParamRows | None = None
+        self.composite: CompositeSection | None = None
         self._shapes = QVBoxLayout()
         self._shapes.setSpacing(4)
         self._shape_labels: dict[tuple[bool, str], ElidedLabel] = {}
@@ -67,6 +73,11 @@ class NodePage(QWidget):
         self.setLayout(self._build(node))
         self.refresh()
         self.show_result(None, ())
+
+    @property
+    def spec(self) -> ComponentSpec | None:
+        """The component as it was when the page was made."""
+        return self._spec
 
     @property
     def node_id(self) -> str:
@@ -97,6 +108,12 @@ class NodePage(QWidget):
             self.params.edited.connect(self._on_param)
             self.params.suggestions_wanted.connect(self._on_suggestions_wanted)
             box.addWidget(self.params)
+        if any(composite.id == node.component for composite in self._document.data.composites):
+            self.composite = CompositeSection(self._document, node.component)
+            self.composite.refused.connect(self.refused)
+            self.composite.library_wanted.connect(self.library_wanted)
+            box.addWidget(line())
+            box.addWidget(self.composite)
         box.addWidget(line())
         box.addWidget(label("Shapes", "section"))
         box.addLayout(self._shapes)

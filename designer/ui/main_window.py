@@ -29,6 +29,7 @@ from designer.ui.file_actions import FileActions
 from designer.ui.filled_menus import fill_advice, fill_recent
 from designer.ui.looking_inside import look_inside
 from designer.ui.message_bar import Choice
+from designer.ui.my_composites import MyComposites
 from designer.ui.open_document import OpenDocument
 from designer.ui.run_actions import RunActions
 from designer.ui.unpacking import unpack_selected
@@ -55,6 +56,8 @@ class MainWindow(WindowLayout):
         self.document_tabs = DocumentTabs(self.workspace)
         self.centre.insertWidget(0, self.document_tabs)
         self.palette_popup = CommandPalette(self)
+        self.my_composites = MyComposites(self.messages, self)
+        self.canvas.graph.library = self.my_composites.library
         self.user_components = UserComponents(self.engine, self.messages, self)
         self.build(Actions(self, self._handlers()))
         self._connect()
@@ -126,6 +129,9 @@ class MainWindow(WindowLayout):
         self.canvas.inside_left.connect(self.engine.propagate_now)
         self.canvas.node_activated.connect(lambda _id: self.inspector.focus_first())
         self.inspector.fix_chosen.connect(self.apply_fix)
+        self.inspector.library_wanted.connect(self._save_to_library)
+        self.my_composites.changed.connect(self._on_library)
+        self.inspector.refused.connect(lambda text: self.messages.say(text, "danger", key="edit"))
         self.inspector.wanted.connect(lambda method, params, take: self.engine.ask(method, params, take, _forget))
         self.problems.fix_chosen.connect(self.apply_fix)
         self.problems.node_chosen.connect(self.show_node)
@@ -269,13 +275,22 @@ class MainWindow(WindowLayout):
         self.inspector.catalogue_changed()
         self._show_problems()
 
+    def _save_to_library(self, composite: str) -> None:
+        self.edit(lambda document: self.my_composites.save(document, composite))
+
+    def _on_library(self) -> None:
+        """The user's composites are other ones now: the palette has them, and documents may be offered them."""
+        self._in_palette = None
+        self._fill_palette()
+        self._show_problems()
+
     def _fill_palette(self) -> None:
-        """Shows the library's components and the document's own composites."""
+        """Shows the installed components, the user's composites and the document's own."""
         document = self.workspace.document
         catalogue = document.catalogue if document is not None else self.engine.catalogue
         if catalogue is not None and catalogue is not self._in_palette:
             self._in_palette = catalogue
-            self.palette_panel.set_catalogue(catalogue)
+            self.palette_panel.set_catalogue(self.my_composites.library.with_entries(catalogue))
 
     def _on_propagated(self, result: dict[str, Any]) -> None:
         self._result = result
@@ -295,6 +310,7 @@ class MainWindow(WindowLayout):
             self._problems = tuple(Problem.from_json(p) for p in self._result.get("problems", ()))
         else:
             self._problems = tuple(document.problems())
+        self._problems += tuple(self.my_composites.library.problems(document))
         titles = {node.id: node.title for node in document.data.nodes}
         self.problems.show_problems([p for p in self._problems if p.node is None or p.node in titles], titles)
         self.inspector.show_propagation(self._result, self._problems)

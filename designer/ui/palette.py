@@ -41,7 +41,7 @@ _COLOR = Qt.ItemDataRole.UserRole + 3
 
 # Groups in the order that an image meets them; others follow by name.
 _ORDER = (
-    *("composites", "io", "stem", "conv", "downsample", "block", "backbone", "attention", "pooling"),
+    *("composites", "library", "io", "stem", "conv", "downsample", "block", "backbone", "attention", "pooling"),
     *("resize", "fusion", "neck", "head", "post"),
 )
 

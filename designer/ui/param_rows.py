@@ -31,7 +31,7 @@ class SettingRow(QWidget):
         self.editor.edited.connect(lambda value: self.edited.emit(param.name, value))
         name = ElidedLabel(wording.title(param.name))
         name.setBuddy(self.editor)
-        self.reset = tool("restore", f"Reset {wording.title(param.name).lower()} to {_written(param.default)}")
+        self.reset = tool("restore", f"Reset {wording.title(param.name).lower()} to {wording.written(param.default)}")
         self.reset.setIconSize(QSize(14, 14))
         self.reset.setFixedSize(22, 22)
         policy = self.reset.sizePolicy()
@@ -104,16 +104,8 @@ class ParamRows(QWidget):
     def show_derived(self, values: Mapping[str, Any]) -> None:
         """Show what propagation filled in."""
         for name, shown in self._derived.items():
-            shown.set_full_text(_written(values[name]) if name in values else "–")
+            shown.set_full_text(wording.written(values[name]) if name in values else "–")
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(str(v) for v in value)
-    return str(value)

@@ -108,12 +108,28 @@ def curve(name: str) -> str:
     return _NAMES.get(name.lower(), title(name))
 
 
+def written(value: Any) -> str:
+    """A parameter's value in words."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(v) for v in value)
+    return str(value)
+
+
+_CATEGORIES = {
+    "io": "Input",
+    "conv": "Convolution",
+    "post": "Post-processing",
+    "composites": "In this document",
+    "library": "My composites",
+}
+
+
 def category_title(category: str) -> str:
     """`attention/channel` -> `Attention`, the group that the palette shows it under."""
     first = category.replace("/", ".").partition(".")[0]
-    return {"io": "Input", "conv": "Convolution", "post": "Post-processing", "composites": "My composites"}.get(
-        first, title(first)
-    )
+    return _CATEGORIES.get(first, title(first))
 
 
 def data_kind(kind: str) -> str:

@@ -19,6 +19,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Signal
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QToolTip
 
+from designer.graph.composite_library import CompositeLibrary
 from designer.graph.connect import fits
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
@@ -105,6 +106,8 @@ class CanvasGraph(NodeGraph):
         self.mirror = mirror
         self.looks_into = ""
         """Title of the composite whose inside is shown: it is not edited."""
+        self.library: CompositeLibrary | None = None
+        """The user's composites: one that is added is copied into the document."""
         viewer.wiring_started.connect(self._light_ports)
         viewer.wiring_over.connect(self._say_why_not)
         viewer.wiring_ended.connect(self._unlight_ports)
@@ -230,6 +233,15 @@ class CanvasGraph(NodeGraph):
 
     # -- more gestures -------------------------------------------------------------------------------------------------
 
+    def _known(self, document: Document, component: str) -> str:
+        return self.library.take(document, component) if self.library is not None else component
+
+    def _name_of(self, document: Document, component: str) -> str:
+        entries = self.library.entries.values() if self.library is not None else ()
+        own = next((entry.title for entry in entries if entry.id == component), None)
+        spec = document.catalogue.get(component) if document.catalogue is not None else None
+        return own or (spec.title if spec is not None else component)
+
     def add(self, component: str, middle: QPointF, start: CanvasPort | None = None) -> str | None:
         """Adds a component with its card's head around a scene point, wired to a port if one is given.
 
@@ -239,8 +251,8 @@ class CanvasGraph(NodeGraph):
         corner = (round(middle.x() - WIDTH / 2), round(middle.y() - HEADER / 2))
 
         def act(document: Document) -> str:
-            with document.edit(f"Add {_name_of(document, component)}"):
-                node = document.add(component, at=corner)
+            with document.edit(f"Add {self._name_of(document, component)}"):
+                node = document.add(self._known(document, component), at=corner)
                 if start is not None:
                     try:
                         _connect_to(document, start, node.id)
@@ -257,9 +269,9 @@ class CanvasGraph(NodeGraph):
         """Adds a component in the middle of a wire, and makes room for it. One that does not fit stands beside it."""
 
         def act(document: Document) -> str:
-            with document.edit(f"Insert {_name_of(document, component)}"):
+            with document.edit(f"Insert {self._name_of(document, component)}"):
                 corner = (round(middle.x() - WIDTH / 2), round(middle.y() - HEADER / 2))
-                node = document.add(component, at=corner)
+                node = document.add(self._known(document, component), at=corner)
                 self._put_on_wire(document, node.id, wire)
             return node.id
 
@@ -385,8 +397,3 @@ def _connect_to(document: Document, start: CanvasPort, node: str) -> None:
         document.connect(node, start.key[0], "", start.key[1])
     else:
         document.connect(start.key[0], node, start.key[1])
-
-
-def _name_of(document: Document, component: str) -> str:
-    spec = document.catalogue.get(component) if document.catalogue is not None else None
-    return spec.title if spec is not None else component

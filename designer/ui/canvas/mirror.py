@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGraphicsItem
 
 from designer.graph.changes import (
     Change,
+    CompositeAdded,
     GroupAdded,
     GroupChanged,
     GroupRemoved,
@@ -157,6 +158,8 @@ class Mirror:
             case WireChanged(wire_id, _, _, points):
                 if wire_id in self.wires:
                     self.viewer.lead(self.wires[wire_id], points)
+            case CompositeAdded(composite):
+                self._redefine(composite.id)
             case GroupAdded(group):
                 self._draw_frame(group)
             case GroupRemoved(group):
@@ -173,6 +176,14 @@ class Mirror:
                     item.refresh()
                 else:
                     item.refresh()
+
+    def _redefine(self, component: str) -> None:
+        """A composite has another definition: its nodes may have other ports."""
+        for item in self.nodes.values():
+            if item.node.component == component:
+                item.spec = self._spec(component)
+                self._update_ports(item.id)
+                item.refresh()
 
     def _spec(self, component: str) -> ComponentSpec | None:
         own = self.document.catalogue if self.document is not None else None  # the document's composites are in it

@@ -234,6 +234,8 @@ class CanvasView(EditedCanvas):
         catalogue = (self.document.catalogue if self.document is not None else None) or self.mirror.catalogue
         if self.document is None or catalogue is None:
             return
+        if self.graph.library is not None:
+            catalogue = self.graph.library.with_entries(catalogue)
         self._search_start = start
         self.search.open_at(QCursor.pos(), at if at is not None else self.viewer.middle, catalogue, start)
 
