@@ -81,11 +81,12 @@ class _Recent(Generic[T]):
 
 class Cache:
     """Outcomes by (component, parameters, what arrives, image size); meta modules and their deployed counts by
-    constructor arguments.
+    constructor arguments; reaches of outputs by component, parameters and what arrives with which reach.
     """
 
     def __init__(self, largest: int = 20_000) -> None:
         self.outcomes: _Recent[Outcome] = _Recent(largest)
+        self.reaches: _Recent[Any] = _Recent(largest)
         # A module outlives its outcome: when only the image size changes, nothing is built anew, which halves the time.
         self.modules: _Recent[tuple[nn.Module, int]] = _Recent(largest // 10)
 
@@ -148,7 +149,7 @@ class Evaluator:
             derived = {p.name: kwargs[p.name] for p in spec.params if p.derived}
             if isinstance(declared, Composite):
                 return dataclasses.replace(self._parts(declared, kwargs, inputs, image_size), derived=derived)
-            module, fused = self._module(declared, params, kwargs, inputs, image_size)
+            module, fused = self.module(declared, params, kwargs, inputs, image_size)
             outputs, cost = run(spec, module, inputs, fused)
             for port, info in outputs.items():
                 if isinstance(info, TensorInfo) and 0 in info.shape:
@@ -160,7 +161,7 @@ class Evaluator:
             error.__traceback__ = error.__context__ = error.__cause__ = None  # they would keep the frames alive
             return Outcome(failure=Failure(error, spec, dict(inputs)))
 
-    def _module(
+    def module(
         self,
         declared: Any,
         params: Mapping[str, Any],
@@ -168,6 +169,7 @@ class Evaluator:
         inputs: Mapping[str, Info],
         image_size: ImageSize | None,
     ) -> tuple[nn.Module, int]:
+        """The component on the meta device, and its parameters once fused; made once for equal arguments."""
         key = (declared, tuple(kwargs.items()))
         if (found := self.cache.modules.get(key)) is None:
             with torch.device("meta"):

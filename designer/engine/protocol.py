@@ -21,6 +21,7 @@ METHODS = (
     "catalogue",
     "propagate",
     "expand",
+    "receptive_field",
     "user_files",
     "suggestions",
     "weights",

@@ -132,7 +132,7 @@ class Server:
             return
         if method == "propagate":
             for other in list(self._open.values()):
-                if other.method == method:
+                if other.method in (method, "receptive_field"):
                     other.cancelled.set()
         request = self._open[number] = Request(number, method, params)
         (self._slow if method in SLOW else self._quick).put(request)
@@ -216,6 +216,12 @@ class Server:
         from designer.engine.expand import expand_node
 
         return expand_node(_document(document), node, self._cache)
+
+    def _receptive_field(self, request: Request, document: dict[str, Any], node: str) -> Any:
+        from designer.engine.receptive import reaches
+
+        found = reaches(_document(document), node, cache=self._cache, cancelled=request.cancelled.is_set)
+        return {port: reach.to_json() for port, reach in found.get(node, {}).items()}
 
     def _suggestions(self, request: Request, component: str, param: str) -> Any:
         from nodes.sdk.discover import library

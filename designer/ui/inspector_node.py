@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import QSize, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFocusEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from designer.graph.document import Document
 from designer.graph.model import Node
@@ -20,6 +21,8 @@ from designer.ui.weights_row import WeightsRow
 from designer.ui.widgets import ElidedLabel, Switch, Tile, button, clear, column, label, line, row, tool
 from nodes.sdk.spec import ComponentSpec
 
+REST_MS = 300
+"""Receptive fields are asked for when the document has not changed for so long."""
 SEAL_MS = 800
 """Edits of one parameter closer together than this are one undo step."""
 
@@ -55,6 +58,12 @@ class NodePage(QWidget):
         self._shapes = QVBoxLayout()
         self._shapes.setSpacing(4)
         self._shape_labels: dict[tuple[bool, str], ElidedLabel] = {}
+        self.fields = column(gap=4)
+        self._field_labels: dict[str, ElidedLabel] = {}
+        self._resting = QTimer(self)
+        self._resting.setSingleShot(True)
+        self._resting.setInterval(REST_MS)
+        self._resting.timeout.connect(self._ask_for_fields)
         self._shown_problems: tuple[Problem, ...] = ()
         self._tiles = {
             "params": Tile("params", "Parameters of this node"),
@@ -66,6 +75,7 @@ class NodePage(QWidget):
         self.frozen.toggled.connect(lambda on: self._document.set_frozen(self._node_id, on))
         self.weights = WeightsRow()
         self.weights.chosen.connect(lambda source: self._document.set_weights(self._node_id, source))
+        self._last_known: Mapping[str, Any] = {}
         self._asked_weights: dict[str, Any] | None = None
         self.note = _NoteEdit()
         self.note.left.connect(self._on_note)
@@ -121,6 +131,7 @@ class NodePage(QWidget):
         for index in range(len(self._tiles)):
             tiles.setStretch(index, 1)
         box.addLayout(tiles)
+        box.addLayout(self.fields)
         box.addWidget(line())
         frozen = row(label("Frozen"), 1, self.frozen)
         box.addLayout(column(frozen, label("Its weights stay as they are in training.", "faint", wrap=True), gap=2))
@@ -168,6 +179,11 @@ class NodePage(QWidget):
         self.weights.setVisible(bool(known.get("params")))
         if known.get("params"):
             self._ask_for_weights()
+        if not known.get("outputs"):
+            self.show_fields({})
+        elif known is not self._last_known:
+            self._resting.start()  # a slider that is dragged asks once, when it rests
+        self._last_known = known
         self._tiles["params"].set_text(wording.count(known.get("params")))
         self._tiles["macs"].set_text(wording.count(known.get("macs")))
         self._tiles["activation_bytes"].set_text(wording.memory(known.get("activation_bytes")))
@@ -179,6 +195,27 @@ class NodePage(QWidget):
             self._asked_weights = dict(node.params)
             question = {"component": node.component, "params": dict(node.params)}
             self.wanted.emit("weights", question, self.weights.set_sources)
+
+    def _ask_for_fields(self) -> None:
+        if self._spec is not None and self._spec.role in ("layer", "input"):
+            data = self._document.data.model_dump(mode="json", exclude={"groups"})
+            self.wanted.emit("receptive_field", {"document": data, "node": self._node_id}, self.show_fields)
+
+    def show_fields(self, found: Mapping[str, Mapping[str, Any]]) -> None:
+        """Show what a cell of each output sees of the image; the answer may come when the page has gone."""
+        if not isValid(self):
+            return
+        if list(found) != list(self._field_labels):
+            clear(self.fields)
+            self._field_labels = {port: ElidedLabel() for port in found}
+            if found:
+                heading = label("A cell sees", "section")
+                heading.setToolTip("Receptive field: the pixels of the image that a cell of this output depends on.")
+                self.fields.addWidget(heading)
+            for port, shown in self._field_labels.items():
+                self.fields.addLayout(_shape_row(port, shown, out=True))
+        for port, reach in found.items():
+            self._field_labels[port].set_full_text(wording.reach(reach))
 
     def _on_suggestions_wanted(self, name: str, take: Any) -> None:
         question = {"component": self._document.node(self._node_id).component, "param": name}

@@ -58,6 +58,14 @@ def tensor(result: Mapping[str, Any] | None) -> str:
     return shape(result.get("shape", ())) if result else "–"
 
 
+def reach(found: Mapping[str, Any]) -> str:
+    """What a cell sees of the image, in pixels: `427 × 427, stride 32`, `at least 91 × 91, stride 8`."""
+    field, steps = found["field"], found["stride"]
+    stride = f"{steps[0]:g}" if steps[0] == steps[1] else f"{steps[0]:g} × {steps[1]:g}"
+    seen = "the whole image" if found["whole"] else f"{field[0]} × {field[1]}"
+    return f"{'' if found['exact'] or found['whole'] else 'at least '}{seen}, stride {stride}"
+
+
 def seconds(value: float | None) -> str:
     """75 -> `1 min 15 s`; 7260 -> `2 h 01 min`."""
     if value is None:

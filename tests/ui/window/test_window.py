@@ -126,6 +126,18 @@ def test_an_edit_in_the_inspector_changes_the_shapes_downstream(chain, qtbot):
     qtbot.waitUntil(lambda: shape(window, "x", out=False) == "1 × 64 × 320 × 320", timeout=5000)
 
 
+def test_what_a_cell_sees_is_told_and_follows_the_model(chain, qtbot):
+    window = chain
+    document = window.workspace.document
+    seen = lambda: [label.full_text() for label in window.inspector.page._field_labels.values()]  # noqa: E731
+    window.canvas.select([document.data.nodes[2].id])
+    qtbot.waitUntil(lambda: seen() == ["11 × 11, stride 2"], timeout=10_000)
+    document.set_param(document.data.nodes[2], "depth", 2)
+    qtbot.waitUntil(lambda: seen() == ["19 × 19, stride 2"], timeout=10_000)
+    window.canvas.select([document.data.nodes[0].id])
+    qtbot.waitUntil(lambda: seen() == ["1 × 1, stride 1"], timeout=10_000)
+
+
 def test_nothing_one_or_many_selected(chain):
     window, document = chain, chain.workspace.document
     window.canvas.select([])
