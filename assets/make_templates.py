@@ -19,16 +19,25 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 def detector_of(
-    name: str, summary: str, side: int, classes: int, backbone: Part, neck: Part, head: Part, wires: str = "345"
+    name: str,
+    summary: str,
+    side: int,
+    classes: int,
+    backbone: Part,
+    neck: Part,
+    head: Part,
+    wires: str = "345",
+    suppression: tuple[str, str] = ("post.nms", "NMS"),
 ) -> Document:
     """Image, backbone, neck, head and NMS; `wires` are the levels from the backbone to the neck."""
     masks = library().spec(head[0]).task == "segment"
     doc = new(name, summary, "segment" if masks else "detect")
+    last = ("post.mask_nms", "Mask NMS") if masks else suppression
     image = doc.add("io.image_input", title="Image", at=(0, 153), height=side, width=side)
     first = doc.add(backbone[0], title="Backbone", at=(312, 120), **backbone[1])
     second = doc.add(neck[0], title="Neck", at=(624, 140), **neck[1])
     third = doc.add(head[0], title="Head", at=(936, 140), **{"num_classes": classes, **head[1]})
-    nms = doc.add("post.mask_nms" if masks else "post.nms", title="Mask NMS" if masks else "NMS", at=(1248, 173))
+    nms = doc.add(last[0], title=last[1], at=(1248, 173))
     doc.connect(image, first)
     gives = [p.name for p in doc.spec(first.id).outputs]
     takes = [p.name for p in doc.spec(second.id).inputs]
@@ -116,6 +125,15 @@ def yolox(size: str) -> Document:
         f"YOLOX-{size.upper()}", "No anchors, separate towers for classes and boxes, SimOTA. 80 classes at 640 pixels.",
         640, 80, ("backbone.yolox_backbone", {"size": size}),
         ("neck.csp_pafpn", {"depth": scale.blocks(3), "out_channels": scale.channels(256)}), ("head.yolox_head", {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
+def mhaf(size: str) -> Document:
+    doc = detector_of(
+        f"MHAF-YOLO-{size}", f"MHAF-YOLO-{size} for 80 classes at 640 pixels: large kernels, no suppression.", 640, 80,
+        ("backbone.mhaf", {"size": size}), ("neck.mafpn", {"size": size}), ("head.mhaf_head", {}), "2345",
+        ("post.top_k", "Top-k"),
     )  # fmt: skip
     return for_coco(doc)
 
@@ -268,6 +286,7 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "yolov7-tiny": partial(yolov7, "tiny", "YOLOv7-tiny"),
     "yolov7": partial(yolov7, "l", "YOLOv7"),
     "yolox-s": partial(yolox, "s"),
+    **{f"mhaf-yolo-{size}": partial(mhaf, size) for size in "ns"},
     "ssd300": ssd300,
     "centernet-r18": centernet,
     "retinanet-r50": partial(

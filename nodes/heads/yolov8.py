@@ -75,14 +75,21 @@ class YOLOv8Head(nn.Module):
         super().__init__()
         self.strides, self.num_classes, self.reg_max = tuple(strides), num_classes, reg_max
         self.gains = {"box": box_gain, "cls": cls_gain, "dfl": dfl_gain}
-        box_width = max(16, channels[0] // 4, 4 * reg_max)
-        cls_width = max(channels[0], min(num_classes, 100))
-        self.box_towers = nn.ModuleList(_tower(c, box_width, 4 * reg_max) for c in channels)
-        self.cls_towers = nn.ModuleList(_tower(c, cls_width, num_classes) for c in channels)
+        self.top_k = 10  # cells that learn an object
+        self.box_towers, self.cls_towers = self._towers(tuple(channels))
         # Fixed weights 0, 1, ..., reg_max - 1: turns a distribution into its mean. A parameter, so that it is counted
         # and saved as in YOLOv8's own weights.
         self.dfl = nn.Conv2d(reg_max, 1, 1, bias=False).requires_grad_(False)
         self.reset_parameters()
+
+    def _towers(self, channels: tuple[int, ...]) -> tuple[nn.ModuleList, nn.ModuleList]:
+        """A tower for the box and one for the classes of each level."""
+        box = max(16, channels[0] // 4, 4 * self.reg_max)
+        cls = max(channels[0], min(self.num_classes, 100))
+        return (
+            nn.ModuleList(_tower(c, box, 4 * self.reg_max) for c in channels),
+            nn.ModuleList(_tower(c, cls, self.num_classes) for c in channels),
+        )
 
     def reset_parameters(self) -> None:
         """Sets the fixed weights, and biases that start from few objects and small boxes."""
@@ -135,8 +142,9 @@ class YOLOv8Head(nn.Module):
             wanted = labels.clamp(min=0)[..., None].expand(-1, -1, predicted.shape[1])
             class_scores = cls_logits.gather(1, wanted).sigmoid()  # [B, M, N]
         assigned = assign_task_aligned(
-            class_scores, predicted, points.T, truth, labels >= 0, smallest=float(min(self.strides))
-        )
+            class_scores, predicted, points.T, truth, labels >= 0,
+            top_k=self.top_k, smallest=float(min(self.strides)),
+        )  # fmt: skip
         image, cell = assigned.positive.nonzero(as_tuple=True)
         matched = assigned.owner[image, cell]
         weight = assigned.score[image, cell]

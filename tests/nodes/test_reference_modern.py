@@ -9,6 +9,7 @@ import pytest
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from designer.engine import analysis
 from designer.engine.propagate import propagate
@@ -20,13 +21,17 @@ from nodes.attention.lka import LKA, LKAttention
 from nodes.attention.psa import PSA
 from nodes.backbones.hrnet import hrnet
 from nodes.backbones.internimage import SIZES, InternImageBlock
+from nodes.backbones.mhaf import mhaf
 from nodes.backbones.resnet import Bottleneck
 from nodes.backbones.van import SIZES as VAN_SIZES
 from nodes.backbones.van import van
 from nodes.backbones.yolo_ms import yolo_ms
 from nodes.dcnv3 import DCNv3
 from nodes.heads.classify import ClassificationHead
+from nodes.heads.mhaf import MHAFHead
 from nodes.msblock import MSBlock
+from nodes.necks.mafpn import SIZES as NECKS
+from nodes.necks.mafpn import mafpn
 from nodes.rep import RepConv, RepVGGBlock
 from nodes.reparam import fuse
 from nodes.rephms import RepHMS, RepLKConv
@@ -36,7 +41,6 @@ from nodes.sdk.declare import composite
 from tests.nodes.fixtures import Map
 from tests.nodes.test_reference import ROWS, Case, Shape, expected_shapes, map_case, model_case, module, run
 from tests.nodes.test_reference import test_row as check_row
-from tests.nodes.yolo_models import mhaf_yolo
 
 Logits = Float[Tensor, "B K"]
 REPVGG = {"a0": (48, (48, 96, 192, 1280), (2, 4, 14, 1)), "b0": (64, (64, 128, 256, 1280), (4, 6, 16, 1))}
@@ -235,38 +239,50 @@ def test_rephms_with_merged_kernels(args: str, settings: Any) -> None:
         assert analysis.deployed(RepHMS(128, 128, *settings)) == params_of(built) - norms
 
 
+class MHAFYolo(nn.Module):
+    """The whole model; its head runs as in training, both of its heads."""
+
+    def __init__(self, image: tuple[int, ...], size: str) -> None:
+        super().__init__()
+        self.backbone = mhaf.build(image, size=size)
+        self.neck = mafpn.build(*(tuple(x.shape) for x in self.backbone(torch.empty(image))), size=size)
+        self.head = MHAFHead(tuple(block.channels for block in NECKS[size].up), (8, 16, 32))
+
+    def forward(self, x: Tensor) -> Any:
+        return self.head(*self.neck(*self.backbone(x)))
+
+
 @pytest.mark.parametrize("size", ["lite-n", "n", "s", "m"])
 def test_mhaf_yolo_in_training_and_deployed(size: str) -> None:
-    """Whole models hold the backbone of each size.
-
-    The originals' heads also have 16 fixed weights, the bins. Deployed, the originals keep the norms of the 1x1
-    convolutions inside RepHMS, which the row counts as buffers: two weights a channel where we have one bias.
-    """
-    name = f"MAF-YOLOv2-{size}.yaml"
-    case = model_case(HMS, name, mhaf_yolo, (), (), size=size)
-    built, shapes, gmacs = run(case, [(1, 3, 640, 640)])
-    assert shapes == 2 * [(1, 144, 80, 80), (1, 144, 40, 40), (1, 144, 20, 20)]
-    assert params_of(built) + 16 == int(case.row["params"])
-    assert gmacs == pytest.approx(float(case.row["gmacs"]), rel=5e-3)
-    row = ROWS[HMS, f"{name} fused (rep merged, conv+bn fused, both heads)"]
-    deployed = Case(HMS, name, lambda *_: fuse(built), (), ())
-    merged, shapes, gmacs = run(deployed, [(2, 3, 256, 320)])
-    unfolded = int(row["note"].partition("buffers=")[2].partition(";")[0]) // 2
-    assert params_of(merged) + 16 + unfolded == int(row["params"])
-    assert shapes == 2 * [(2, 144, 32, 40), (2, 144, 16, 20), (2, 144, 8, 10)]
-    _, _, gmacs = run(deployed, [(1, 3, 640, 640)])
-    assert gmacs == pytest.approx(float(row["gmacs"]), rel=5e-3)
-    with torch.device("meta"):
-        alone = analysis.deployed(mhaf_yolo.build((1, 3, 640, 640), size=size, heads=1))
-    assert alone + 16 + unfolded == int(row["note"].partition("without_one2many_head=")[2].partition(";")[0])
+    """Deployed, the originals keep the norms of the 1x1 convolutions inside RepHMS, which the row counts as buffers:
+    two weights a channel where we have one bias. They also deploy both heads, of which one is used."""
+    name, image = f"MAF-YOLOv2-{size}.yaml", (1, 3, 640, 640)
+    row, fused = ROWS[HMS, name], ROWS[HMS, f"{name} fused (rep merged, conv+bn fused, both heads)"]
+    with torch.device("meta"), torch.no_grad():
+        model = MHAFYolo(image, size).eval()
+        model.head.train()
+        assert params_of(model) == int(row["params"])
+        with FlopCounterMode(display=False) as counter:
+            raw = model(torch.empty(image))
+        assert counter.get_total_flops() / 2e9 == pytest.approx(float(row["gmacs"]), rel=5e-3)
+        assert [tuple(m.shape) for m in raw] == 2 * [(1, 144, 80, 80), (1, 144, 40, 40), (1, 144, 20, 20)]
+        model.head.eval()
+        assert [tuple(m.shape) for m in model(torch.empty(2, 3, 256, 320))] == [(2, 1680, 4), (2, 1680, 80)]
+        deployed = fuse(model)
+        alone, second = params_of(deployed), params_of(fuse(model.head.many))
+        assert [tuple(m.shape) for m in deployed(torch.empty(image))] == [(1, 8400, 4), (1, 8400, 80)]
+    unfolded = int(fused["note"].partition("buffers=")[2].partition(";")[0]) // 2
+    assert alone + unfolded == int(fused["note"].partition("without_one2many_head=")[2].partition(";")[0])
+    assert alone + second - 16 + unfolded == int(fused["params"])  # the 16 fixed weights serve both
 
 
 def test_parts_of_mhaf_yolo_n() -> None:
     row = ROWS[HMS, "MAFPN of MAF-YOLOv2-n (layers 11..35)"]
     with torch.device("meta"):
-        model = mhaf_yolo.build((1, 3, 640, 640))
-    assert params_of(model.get_submodule("neck")) == int(row["params"])
-    assert f"layers 0..10={params_of(model.get_submodule('backbone'))};" in row["note"]
+        model = MHAFYolo((1, 3, 640, 640), "n")
+    assert params_of(model.neck) == int(row["params"])
+    assert f"layers 0..10={params_of(model.backbone)};" in row["note"]
+    assert f"v10Detect head={params_of(model.head)}" in row["note"]
 
 
 def test_yolo_ms_backbone() -> None:
