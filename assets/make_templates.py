@@ -138,6 +138,14 @@ def mhaf(size: str) -> Document:
     return for_coco(doc)
 
 
+def yolo_ms(size: str) -> Document:
+    doc = detector_of(
+        f"YOLO-MS-{size}", f"YOLO-MS-{size} for 80 classes at 640 pixels: kernels that grow with the stage.", 640, 80,
+        ("backbone.yolo_ms", {"size": size}), ("neck.yolo_ms_neck", {"size": size}), ("head.rtm_det_head", {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
 def dense(name: str, words: str, head: str, extra_from: str) -> Document:
     """A head of the RetinaNet family on ResNet-50 and an FPN from P3 to P7."""
     doc = detector_of(
@@ -287,6 +295,8 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "yolov7": partial(yolov7, "l", "YOLOv7"),
     "yolox-s": partial(yolox, "s"),
     **{f"mhaf-yolo-{size}": partial(mhaf, size) for size in "ns"},
+    "yolo-ms-xs": partial(yolo_ms, "xs"),
+    "yolo-ms": partial(yolo_ms, "base"),
     "ssd300": ssd300,
     "centernet-r18": centernet,
     "retinanet-r50": partial(

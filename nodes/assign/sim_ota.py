@@ -64,13 +64,24 @@ def assign_sim_ota(
     entropy = -torch.log1p(-p).sum(2)[:, None] + torch.log1p(-hit) - hit.log()
     cost = entropy - overlap_weight * (overlap + 1e-8).log() + FAR * ~(inside & central)
     cost = cost.masked_fill(~allowed, torch.inf)
-    most = min(candidates, count)
+    return cheapest(cost, overlap, candidates)
+
+
+def cheapest(cost: Tensor, overlap: Tensor, candidates: int) -> Assignment:
+    """Gives every object as many cells as its `candidates` highest IoUs add up to, one at least, the cheapest first.
+
+    Args:
+        cost: [B, M, N] of each object and cell, infinite where the cell must not learn the object.
+        overlap: [B, M, N] IoU, 0 there.
+        candidates: IoUs that are added up.
+    """
+    most = min(candidates, cost.shape[2])
     wanted = overlap.topk(most, 2).values.sum(2).long().clamp(min=1)  # [B, M]
     least = cost.topk(most, 2, largest=False).indices
-    chosen = torch.arange(most, device=boxes.device) < wanted[..., None]
-    claimed = torch.zeros_like(allowed).scatter_(2, least, chosen) & allowed
-    cheapest, owner = cost.masked_fill(~claimed, torch.inf).min(1)  # [B, N]
-    positive = ~cheapest.isinf()
+    chosen = torch.arange(most, device=cost.device) < wanted[..., None]
+    claimed = torch.zeros_like(cost, dtype=torch.bool).scatter_(2, least, chosen)
+    price, owner = cost.masked_fill(~claimed, torch.inf).min(1)  # [B, N]
+    positive = ~price.isinf()
     score = overlap.gather(1, owner[:, None]).squeeze(1) * positive
     return Assignment(positive, owner.masked_fill(~positive, 0), score)
 
