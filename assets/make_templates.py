@@ -138,6 +138,15 @@ def mhaf(size: str) -> Document:
     return for_coco(doc)
 
 
+def yolov6(size: str) -> Document:
+    doc = detector_of(
+        f"YOLOv6-{size.upper()}", "YOLOv6 (3.0): branches in training, plain convolutions deployed. 80 classes at 640 pixels.",
+        640, 80, ("backbone.efficient_rep", {"size": size}), ("neck.rep_bifpan", {"size": size}),
+        ("head.yolov6_head", {}), "2345",
+    )  # fmt: skip
+    return for_coco(doc)
+
+
 def yolo_ms(size: str) -> Document:
     doc = detector_of(
         f"YOLO-MS-{size}", f"YOLO-MS-{size} for 80 classes at 640 pixels: kernels that grow with the stage.", 640, 80,
@@ -291,6 +300,7 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     **{f"yolov8{size}-seg": partial(yolov8_seg, size) for size in "ns"},
     "yolov3": yolov3,
     **{f"yolov5{size}": partial(yolov5, size) for size in "ns"},
+    **{f"yolov6{size}": partial(yolov6, size) for size in "ns"},
     "yolov7-tiny": partial(yolov7, "tiny", "YOLOv7-tiny"),
     "yolov7": partial(yolov7, "l", "YOLOv7"),
     "yolox-s": partial(yolox, "s"),

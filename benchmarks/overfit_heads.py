@@ -93,6 +93,7 @@ HEADS: dict[str, tuple[str, Levels, dict[str, Any]]] = {
     "YOLOv3": ("head.yolov3_head", yolo_levels, {}),
     "YOLOv4": ("head.yolov4_head", yolo_levels, {}),
     "YOLOv5": ("head.yolov5_head", yolo_levels, {}),
+    "YOLOv6": ("head.yolov6_head", yolo_levels, {}),
     "YOLOv8": ("head.yolov8_head", yolo_levels, {}),
     "YOLOX": ("head.yolox_head", yolo_levels, {}),
     "GFL": ("head.gfl_head", fpn_levels, {"tower_depth": 2, "base_size": 4}),

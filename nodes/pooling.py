@@ -190,13 +190,14 @@ class SPPF(nn.Module):
     "pooling",
     title="SPPCSP",
     paper="Wang et al. 2022 (YOLOv7), arXiv:2207.02696; pooling: He et al. 2015, arXiv:1406.4729",
-    aliases=("SPPCSPC", "SPPFCSP", "YOLOv7 SPP"),
+    aliases=("SPPCSPC", "SPPFCSP", "SimCSPSPPF", "YOLOv7 SPP", "YOLOv6 SPP"),
 )
 class SPPCSP(nn.Module):
     """Spatial pyramid pooling on one of two paths: convolutions, three chained max-pools and convolutions; then a 1x1.
 
     Args:
-        out_channels: channels it gives, and those of both paths.
+        out_channels: channels it gives.
+        width: channels of both paths; 0 for those it gives.
         tiny: leaves out the 3x3 convolutions, as YOLOv7-tiny does.
         activation: function after every norm.
 
@@ -207,11 +208,12 @@ class SPPCSP(nn.Module):
         self,
         in_channels: Annotated[int, Dim("C")],
         out_channels: Annotated[int, Range(1, 65536, 8)] = 512,
+        width: Annotated[int, Range(0, 65536, 8)] = 0,
         tiny: bool = False,
         activation: Annotated[str, Choices(*ACTIVATIONS)] = "silu",
     ) -> None:
         super().__init__()
-        width = out_channels
+        width = width or out_channels
 
         def conv(channels: int, kernel_size: int) -> ConvNormAct:
             return ConvNormAct(channels, width, kernel_size, activation=activation)
@@ -220,7 +222,7 @@ class SPPCSP(nn.Module):
         self.pool = nn.MaxPool2d(5, 1, 2)
         self.after = nn.Sequential(conv(4 * width, 1), *(() if tiny else (conv(width, 3),)))
         self.side = conv(in_channels, 1)
-        self.fuse_all = conv(2 * width, 1)
+        self.fuse_all = ConvNormAct(2 * width, out_channels, 1, activation=activation)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
         seen = [self.before(x)]

@@ -66,6 +66,17 @@ def test_whole_models_are_as_large_as_the_table_says(name):
     assert result.totals["params"] == int(ROWS[TOTALS[name]]["params"])
 
 
+@pytest.mark.parametrize("size", ["n", "s"])
+def test_yolov6_is_as_large_as_its_row_without_fixed_numbers(size):
+    """The original keeps the numbers 0 to 16 twice among its parameters; they are not trained."""
+    row = ROWS["repo meituan/YOLOv6", f"yolov6{size} training graph"]
+    totals = propagate(load_template(f"yolov6{size}", library().catalogue).data).totals
+    assert totals["params"] == int(row["params"]) - 34
+    assert f"trainable={totals['params']};" in row["note"]
+    deployed = ROWS["repo meituan/YOLOv6", f"yolov6{size} deployed (rep merged + BN fused)"]
+    assert totals["deployed"] == int(deployed["params"]) - 34
+
+
 def test_yolov5s_is_as_large_as_published():
     result = propagate(load_template("yolov5s", library().catalogue).data)
     assert round(result.totals["params"] / 1e6, 1) == 7.2
