@@ -140,8 +140,17 @@ def mhaf(size: str) -> Document:
 
 def yolov6(size: str) -> Document:
     doc = detector_of(
-        f"YOLOv6-{size.upper()}", "YOLOv6 (3.0): branches in training, plain convolutions deployed. 80 classes at 640 pixels.",
+        f"YOLOv6-{size.upper()}", "Branches in training, plain convolutions deployed (3.0). 80 classes at 640 pixels.",
         640, 80, ("backbone.efficient_rep", {"size": size}), ("neck.rep_bifpan", {"size": size}),
+        ("head.yolov6_head", {}), "2345",
+    )  # fmt: skip
+    return for_coco(doc)
+
+
+def gold_yolo(size: str) -> Document:
+    doc = detector_of(
+        f"Gold-YOLO-{size.upper()}", "YOLOv6 whose neck gathers all levels and distributes. 80 classes at 640 pixels.",
+        640, 80, ("backbone.efficient_rep", {"size": size}), ("neck.gdfpn", {"size": size}),
         ("head.yolov6_head", {}), "2345",
     )  # fmt: skip
     return for_coco(doc)
@@ -301,6 +310,7 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "yolov3": yolov3,
     **{f"yolov5{size}": partial(yolov5, size) for size in "ns"},
     **{f"yolov6{size}": partial(yolov6, size) for size in "ns"},
+    "gold-yolo-n": partial(gold_yolo, "n"),
     "yolov7-tiny": partial(yolov7, "tiny", "YOLOv7-tiny"),
     "yolov7": partial(yolov7, "l", "YOLOv7"),
     "yolox-s": partial(yolox, "s"),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nodes.fitting import fitted
 from nodes.rephms import PAPER, SMALLER, RepHMS
 from nodes.sdk.declare import Choices, Dim, Range, component
 
@@ -33,16 +33,7 @@ class _AssistedFusion(nn.Module):
         self.mix = RepHMS(total, out_channels, branches, expansion=expansion, kernel_size=kernel_size)
 
     def forward(self, same: Tensor, *others: Tensor) -> Tensor:
-        height, width = same.shape[-2:]
-        fitted = [same]
-        for x in others:
-            larger = round(x.shape[-1] / width)
-            if larger > 1:
-                x = F.avg_pool2d(x, larger, ceil_mode=True)
-            if x.shape[-2:] != same.shape[-2:]:
-                x = F.interpolate(x, (height, width), mode="nearest")
-            fitted.append(x)
-        return self.mix(torch.cat(fitted, 1))
+        return self.mix(torch.cat([same, *(fitted(x, *same.shape[-2:]) for x in others)], 1))
 
 
 @component(

@@ -66,15 +66,24 @@ def test_whole_models_are_as_large_as_the_table_says(name):
     assert result.totals["params"] == int(ROWS[TOTALS[name]]["params"])
 
 
-@pytest.mark.parametrize("size", ["n", "s"])
-def test_yolov6_is_as_large_as_its_row_without_fixed_numbers(size):
-    """The original keeps the numbers 0 to 16 twice among its parameters; they are not trained."""
-    row = ROWS["repo meituan/YOLOv6", f"yolov6{size} training graph"]
-    totals = propagate(load_template(f"yolov6{size}", library().catalogue).data).totals
+@pytest.mark.parametrize(
+    ("template", "source", "name"),
+    [
+        ("yolov6n", "repo meituan/YOLOv6", "yolov6n"),
+        ("yolov6s", "repo meituan/YOLOv6", "yolov6s"),
+        ("gold-yolo-n", "repo Gold-YOLO", "gold_yolo-n"),
+    ],
+)
+def test_yolov6_and_gold_yolo_are_as_large_as_their_rows_without_fixed_numbers(template, source, name):
+    """The originals keep the numbers 0 to 16 twice among their parameters; they are not trained. Deployed, Gold-YOLO
+    keeps the norms of its fusions, two weights a channel where we have one bias; the row counts their buffers."""
+    row = ROWS[source, f"{name} training graph"]
+    totals = propagate(load_template(template, library().catalogue).data).totals
     assert totals["params"] == int(row["params"]) - 34
     assert f"trainable={totals['params']};" in row["note"]
-    deployed = ROWS["repo meituan/YOLOv6", f"yolov6{size} deployed (rep merged + BN fused)"]
-    assert totals["deployed"] == int(deployed["params"]) - 34
+    deployed = ROWS[source, f"{name} deployed (rep merged + BN fused)"]
+    kept = int(deployed["note"].partition("buffers=")[2].partition(";")[0]) // 2 if "gold" in template else 0
+    assert totals["deployed"] + kept == int(deployed["params"]) - 34
 
 
 def test_yolov5s_is_as_large_as_published():
