@@ -60,6 +60,16 @@ ACTIONS: dict[str, Spec] = {
     "arrange": Spec(
         "A&rrange", "Ctrl+L", "sitemap-outline", "document", "Place the selected nodes, or all, from left to right"
     ),
+    "arrange_down": Spec(
+        "Arrange &downwards", "Ctrl+Shift+D", "sitemap", "document", "Place the selected nodes, or all, top to bottom"
+    ),
+    "arrange_levels": Spec(
+        "Arrange as a &pyramid",
+        "Ctrl+Shift+Y",
+        "chart-timeline",
+        "document",
+        "A row for each stride, finest on top",
+    ),
     "align_left": Spec("Align &left", "Ctrl+Shift+Left", "align-horizontal-left", "selection"),
     "align_right": Spec("Align &right", "Ctrl+Shift+Right", "align-horizontal-right", "selection"),
     "align_top": Spec("Align &top", "Ctrl+Shift+Up", "align-vertical-top", "selection"),
@@ -104,7 +114,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "next_document", "previous_document", "-", "@theme",
     ),
     "&Arrange": (
-        "arrange", "frame", "unframe", "note", "@colour", "-",
+        "arrange", "arrange_down", "arrange_levels", "-", "frame", "unframe", "note", "@colour", "-",
         "align_left", "align_centre", "align_right", "align_top", "align_middle", "align_bottom", "-",
         "spread_across", "spread_down", "-", "snap",
     ),

@@ -57,6 +57,7 @@ class MainWindow(WindowLayout):
         self.centre.insertWidget(0, self.document_tabs)
         self.palette_popup = CommandPalette(self)
         self.my_composites = MyComposites(self.messages, self)
+        self.canvas.glide.enabled = True
         self.canvas.graph.library = self.my_composites.library
         self.user_components = UserComponents(self.engine, self.messages, self)
         self.build(Actions(self, self._handlers()))

@@ -14,9 +14,10 @@ from designer.graph.reroute import led, move_along, set_points
 from designer.graph.rewire import remove_and_join
 from designer.ui import wording
 from designer.ui.canvas.frames import FrameItem
+from designer.ui.canvas.gliding import Glide
 from designer.ui.canvas.graph import CanvasGraph
 from designer.ui.canvas.items import NodeItem
-from designer.ui.canvas.layout import layout
+from designer.ui.canvas.layout import layout, layout_down, layout_levels, strides_in
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.mirror import Mirror
 from designer.ui.canvas.placing import Places, Side, align, spread
@@ -54,6 +55,7 @@ class EditedCanvas(QWidget):
         self.mirror = Mirror(self.viewer, look, catalogue)
         self.graph = CanvasGraph(self.viewer, self.mirror)
         self.titles = TitleEditor(self, self.viewer)
+        self.glide = Glide(self.viewer)
         self._pasted = 0
 
     @property
@@ -199,8 +201,12 @@ class EditedCanvas(QWidget):
     def redo(self) -> None:
         self.graph.edit(Document.redo)
 
-    def arrange(self) -> None:
-        """Places the selected nodes, or all when fewer than two are, from left to right, as one step."""
+    def arrange(self, way: str = "right") -> None:
+        """Places the selected nodes, or all when fewer than two are, as one step.
+
+        Args:
+            way: `right`, `down`, or `levels` for a row for each stride.
+        """
         ids = self.selected_ids()
         chosen = set(ids if len(ids) > 1 else self.nodes)
         if self.document is None or not chosen:
@@ -213,7 +219,10 @@ class EditedCanvas(QWidget):
                 "wires": [w for w in data.wires if w.source in chosen and w.target in chosen],
             }
         )
-        places = layout(part, sizes)
+        if way == "levels":
+            places = layout_levels(part, sizes, strides_in(self.mirror.result))
+        else:
+            places = (layout_down if way == "down" else layout)(part, sizes)
         # A part stays where it was; the whole starts at the origin.
         dx = dy = 0.0
         if len(chosen) < len(data.nodes):

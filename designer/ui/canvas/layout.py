@@ -1,14 +1,23 @@
-"""Places nodes left to right by how far they are from the inputs, with few crossings and straight long wires. No Qt."""
+"""Places nodes by how far they are from the inputs, with few crossings and straight long wires. No Qt.
+
+From left to right, from top to bottom, or as a pyramid: a row for each level of strides.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 from designer.graph.model import GraphData
 from designer.graph.view import topological
 
 GAP_X, GAP_Y = 124.0, 34.0
 """Between columns there is room for a shape on the wire."""
+GAP_DOWN, GAP_BESIDE = 56.0, 48.0
+"""Between rows, and between nodes of a row, where the way is down."""
+GAP_LEVEL = 90.0
+"""Between the levels of a pyramid."""
 LANE = 12.0
 """Height of the place that is kept free, in each column that it passes, for a long wire."""
 SWEEPS = 16
@@ -20,8 +29,71 @@ _Near = Mapping[str, list[str]]
 _Sizes = Mapping[str, tuple[float, float]]
 
 
-def layout(data: GraphData, sizes: _Sizes) -> dict[str, tuple[float, float]]:
-    """A position for every node.
+def layout_down(data: GraphData, sizes: _Sizes) -> dict[str, tuple[float, float]]:
+    """A position for every node, from top to bottom: `layout` turned by a quarter."""
+    turned = layout(data, {node: (high, wide) for node, (wide, high) in sizes.items()}, (GAP_DOWN, GAP_BESIDE))
+    return {node: (y, x) for node, (x, y) in turned.items()}
+
+
+def layout_levels(data: GraphData, sizes: _Sizes, strides: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """A position for every node, from left to right with a row for each stride, the finest at the top.
+
+    Args:
+        data: the document.
+        sizes: width and height of each node.
+        strides: image pixels from cell to cell of what a node gives; one without is at the level of what feeds it.
+
+    Returns:
+        Upper left corner by node id.
+    """
+    columns = _columns(data)
+    before: dict[str, list[str]] = {n.id: [] for n in data.nodes}
+    for wire in data.wires:
+        if wire.target in before and wire.source in before:
+            before[wire.target].append(wire.source)
+    level: dict[str, float] = {}
+    for node in (n for column in columns for n in column):
+        fed = [level[b] for b in before[node] if b in level]
+        level[node] = strides.get(node, sorted(fed)[len(fed) // 2] if fed else 1.0)
+    rows = sorted(set(level.values()))
+    tall = {row: max(sum(sizes[n][1] + GAP_Y for n in column if level[n] == row) for column in columns) for row in rows}
+    top, y = {}, 0.0
+    for row in rows:
+        top[row] = y
+        y += tall[row] - GAP_Y + GAP_LEVEL
+    positions: dict[str, tuple[float, float]] = {}
+    x = 0.0
+    for column in columns:
+        for row in rows:
+            members = [n for n in column if level[n] == row]
+            high = sum(sizes[n][1] + GAP_Y for n in members)
+            at = top[row] + (tall[row] - high) / 2
+            for node in members:
+                positions[node] = (round(x), round(at))
+                at += sizes[node][1] + GAP_Y
+        x += max((sizes[n][0] for n in column), default=0.0) + GAP_X
+    return positions
+
+
+def _columns(data: GraphData) -> list[list[str]]:
+    """Nodes by their longest path from the inputs."""
+    order = topological(data)
+    place = {node: i for i, node in enumerate(order)}
+    depth = dict.fromkeys(order, 0)
+    wires = [(w.source, w.target) for w in data.wires if w.source in place and w.target in place]
+    for source, target in sorted(wires, key=lambda w: place[w[0]]):
+        if place[source] < place[target]:
+            depth[target] = max(depth[target], depth[source] + 1)
+    found: list[list[str]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
+    for node in order:
+        found[depth[node]].append(node)
+    return found
+
+
+def layout(
+    data: GraphData, sizes: _Sizes, gaps: tuple[float, float] = (GAP_X, GAP_Y)
+) -> dict[str, tuple[float, float]]:
+    """A position for every node, from left to right.
 
     Columns by longest path from the inputs, place holders for wires that pass columns, order by barycentre (Sugiyama
     et al. 1981, doi:10.1109/TSMC.1981.4308636), heights by least squares over the wires.
@@ -29,6 +101,7 @@ def layout(data: GraphData, sizes: _Sizes) -> dict[str, tuple[float, float]]:
     Args:
         data: the document; the nodes of a cycle are placed as if its last wire were not there.
         sizes: width and height of each node.
+        gaps: between columns, and between the nodes of one.
 
     Returns:
         Upper left corner by node id.
@@ -39,10 +112,9 @@ def layout(data: GraphData, sizes: _Sizes) -> dict[str, tuple[float, float]]:
     place = {node: i for i, node in enumerate(order)}
     wires = [(w.source, w.target) for w in data.wires if w.source in place and w.target in place]
     wires = [(a, b) for a, b in dict.fromkeys(wires) if place[a] < place[b]]
-    depth = dict.fromkeys(order, 0)
-    for source, target in sorted(wires, key=lambda w: place[w[0]]):
-        depth[target] = max(depth[target], depth[source] + 1)
-    columns: list[list[str]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
+    plain = _columns(data)
+    depth = {node: i for i, column in enumerate(plain) for node in column}
+    columns: list[list[str]] = [[] for _ in plain]
     room = dict(sizes)
     for source, target in wires:
         path = [source]
@@ -56,22 +128,24 @@ def layout(data: GraphData, sizes: _Sizes) -> dict[str, tuple[float, float]]:
             before[other].append(one)
     for node in order:
         columns[depth[node]].append(node)
-    middle = _heights(columns, before, after, room, set(order))
+    middle = _heights(columns, before, after, room, set(order), gaps[1])
     positions: dict[str, tuple[float, float]] = {}
     x = 0.0
     for names in columns:
         for node in names:
             if node in place:
                 positions[node] = (round(x), round(middle[node] - room[node][1] / 2))
-        x += max(room[n][0] for n in names) + GAP_X
+        x += max(room[n][0] for n in names) + gaps[0]
     return positions
 
 
-def _heights(columns: list[list[str]], before: _Near, after: _Near, sizes: _Sizes, nodes: set[str]) -> dict[str, float]:
+def _heights(
+    columns: list[list[str]], before: _Near, after: _Near, sizes: _Sizes, nodes: set[str], gap: float
+) -> dict[str, float]:
     """The height of each middle: sweeps that order the columns, then sweeps that level the wires."""
     middle: dict[str, float] = {}
     for column in columns:
-        _stack(column, dict.fromkeys(column, (0.0, 1.0)), sizes, middle)
+        _stack(column, dict.fromkeys(column, (0.0, 1.0)), sizes, middle, gap)
 
     def wish(name: str, *sides: _Near) -> tuple[float, float]:
         """Where the wires of a node would have it, and how strongly."""
@@ -90,19 +164,19 @@ def _heights(columns: list[list[str]], before: _Near, after: _Near, sizes: _Size
             wishes = {n: wish(n, *sides) for n in column}
             if sweep < SWEEPS - 2:
                 column.sort(key=lambda n: wishes[n][0])
-            _stack(column, wishes, sizes, middle)
+            _stack(column, wishes, sizes, middle, gap)
     return middle
 
 
 def _stack(
-    column: list[str], wishes: Mapping[str, tuple[float, float]], sizes: _Sizes, middle: dict[str, float]
+    column: list[str], wishes: Mapping[str, tuple[float, float]], sizes: _Sizes, middle: dict[str, float], gap: float
 ) -> None:
     """Puts a column, in its order, as near to the wishes as its heights allow: isotonic regression by pooling."""
     blocks: list[tuple[float, float, list[str]]] = []  # mean of the wishes less the offsets, strength, names
     offset, offsets, last = 0.0, {}, ""
     for name in column:
         if last:
-            offset += (sizes[last][1] + sizes[name][1]) / 2 + GAP_Y
+            offset += (sizes[last][1] + sizes[name][1]) / 2 + gap
         offsets[name], last = offset, name
         mean, strength, names = wishes[name][0] - offset, wishes[name][1], [name]
         while blocks and blocks[-1][0] > mean:
@@ -113,3 +187,16 @@ def _stack(
     for mean, _, names in blocks:
         for name in names:
             middle[name] = mean + offsets[name]
+
+
+def strides_in(result: Mapping[str, Any]) -> dict[str, float]:
+    """Image pixels from cell to cell of what nodes give, from the engine's answer; of several maps the finest."""
+    if not result.get("image_size"):
+        return {}
+    height = result["image_size"][0]
+    found: dict[str, float] = {}
+    for node, known in result.get("nodes", {}).items():
+        maps = [i for i in known.get("outputs", {}).values() if i.get("kind") == "map" and i["shape"][-2]]
+        if maps:
+            found[node] = 2.0 ** round(math.log2(height / max(i["shape"][-2] for i in maps)))
+    return found

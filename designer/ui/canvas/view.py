@@ -182,11 +182,14 @@ class CanvasView(EditedCanvas):
         else:
             self.viewer.look_at(QPointF(0, 0), 1.0)
 
-    def arrange(self) -> None:
+    def arrange(self, way: str = "right") -> None:
+        """Places the selected nodes, or all, and shows them on their way there."""
         chosen = len(self.selected_ids()) > 1
-        super().arrange()
+        before = {item: item.pos() for item in self.nodes.values()}
+        super().arrange(way)
         if not chosen:
             self.fit()
+        self.glide.start(before)
 
     def show_start(self) -> None:
         """Shows the whole document where it can then be read, else its beginning, large enough for the shapes."""
@@ -348,6 +351,8 @@ class CanvasView(EditedCanvas):
             "bypass": self.toggle_bypass,
             "freeze": self.toggle_freeze,
             "arrange": self.arrange,
+            "arrange_down": partial(self.arrange, "down"),
+            "arrange_levels": partial(self.arrange, "levels"),
             "open_inside": self.open_inside,
             "group": self.group_selection,
             "frame": self.frame_selection,
