@@ -95,3 +95,71 @@ def test_advice_waits_until_the_document_runs():
     doc.set_param(doc.data.nodes[1], "out_channels", 30)
     doc.disconnect(doc.data.wires[1])
     assert not [p for p in propagate(doc.data).problems if p.code in {r.code for r in rules()}]
+
+
+def chain(*parts: tuple[str, dict], side: int = 64) -> Document:
+    """Image -> the parts -> a classification head; the parts are called P0, P1, ..."""
+    doc = Document.new("Mine", library().catalogue)
+    last = doc.add("io.image_input", title="Image", height=side, width=side)
+    for i, (component, params) in enumerate(parts):
+        node = doc.add(component, title=f"P{i}", **params)
+        doc.connect(last, node)
+        last = node
+    doc.connect(last, doc.add("head.classification_head", num_classes=3))
+    return doc
+
+
+def mended(doc: Document, code: str) -> bool:
+    """Whether the first fix of the one advice of this code leaves a document that runs and is silent."""
+    (problem,) = said(doc, code)
+    doc.apply(problem.fixes[0].edits, problem.fixes[0].label)
+    return not said(doc, code) and not propagate(doc.data).errors
+
+
+def test_a_bias_before_a_batch_norm():
+    assert mended(chain(("conv.conv", {"out_channels": 16}), ("norm.batch_norm", {})), "bias_before_norm")
+    assert not said(chain(("conv.conv", {"out_channels": 16}), ("norm.group_norm", {"groups": 4})), "bias_before_norm")
+    both = chain(("conv.conv", {"out_channels": 16}), ("norm.batch_norm", {}))
+    both.connect(both.data.nodes[1], both.add("conv.conv", title="Beside"))
+    assert not said(both, "bias_before_norm")
+
+
+def test_convolutions_that_are_one():
+    pair = chain(("conv.conv", {"out_channels": 16}), ("conv.conv", {"out_channels": 32}))
+    assert mended(pair, "linear_chain")
+    wide = {"out_channels": 32}
+    factorised = chain(("conv.conv_norm_act", wide), ("conv.conv", {"out_channels": 8}), ("conv.conv", wide))
+    assert not said(factorised, "linear_chain")
+
+
+def test_dropout_before_a_batch_norm():
+    conv = ("conv.conv_norm_act", {"out_channels": 16})
+    doc = chain(conv, ("regularise.dropout", {}), conv)
+    assert mended(doc, "dropout_before_norm")
+    assert len(doc.data.nodes) == 4
+    assert not said(chain(conv, ("regularise.dropout", {})), "dropout_before_norm")
+
+
+@pytest.mark.parametrize(("side", "speaks"), [(640, True), (64, False)])
+def test_attention_over_too_many_cells(side, speaks):
+    stem = {"out_channels": 64, "stride": 4, "kernel_size": 5}
+    doc = chain(("conv.conv_norm_act", stem), ("attention.psa", {}), side=side)
+    found = said(doc, "attention_tokens")
+    assert bool(found) is speaks
+    if speaks:
+        assert found[0].message.startswith("P1: each of its 25,600 cells looks at all of them")
+
+
+def test_resizing_by_no_whole_factor():
+    (problem,) = said(chain(("resize.interpolate", {"scale": 1.5})), "uneven_resize")
+    assert problem.message.startswith("P0: 64 x 64 becomes 96 x 96.")
+    assert not said(chain(("resize.interpolate", {"scale": 2.0})), "uneven_resize")
+
+
+def test_windows_smaller_than_their_step():
+    doc = chain(("conv.conv", {"out_channels": 16, "stride": 2}))
+    assert "never looks at 75% of the cells" in said(doc, "skipped_cells")[0].message
+    assert mended(doc, "skipped_cells")
+    assert doc.data.nodes[1].params["kernel_size"] == 3
+    assert mended(chain(("pooling.max_pool", {"kernel_size": 2, "stride": 3})), "skipped_cells")
+    assert not said(chain(("pooling.max_pool", {})), "skipped_cells")

@@ -177,6 +177,7 @@ class CanvasView(EditedCanvas):
 
     def fit(self) -> None:
         """Shows the whole document."""
+        self.glide.finish()
         if self.nodes:
             self.viewer.show_rect(self.mirror.area())
         else:
