@@ -61,6 +61,8 @@ class Group(Part):
     y: float = 0.0
     width: float = 0.0
     height: float = 0.0
+    folded: bool = False
+    """Whether the canvas shows a frame as one card."""
 
 
 class Entry(Part):

@@ -146,6 +146,7 @@ def _json(value: Any) -> str:
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "nodes": {"color": "", "note": "", "weights": "", "frozen": False, "disabled": False},
     "wires": {"points": []},
+    "groups": {"folded": False},
     "composites": {"library": "", "library_hash": ""},
 }
 

@@ -80,6 +80,7 @@ ACTIONS: dict[str, Spec] = {
     "spread_down": Spec("Equal gaps &down", "", "distribute-vertical-center", "selection"),
     "frame": Spec("&Frame", "Ctrl+G", "select-group", "selection", "A titled frame around the selected nodes"),
     "unframe": Spec("&Unframe", "Ctrl+Shift+G", "select-remove", "selection", "Take nodes out of their frame"),
+    "fold": Spec("Fol&d or unfold", "Ctrl+Alt+F", "arrow-collapse-all", "selection", "A frame as one card, or open"),
     "note": Spec("Add a &note", "Ctrl+Shift+N", "note-outline", "document", "Words on the canvas"),
     "snap": Spec("&Snap to grid", "", "grid", "document", "Nodes that are dragged keep to the dots, or no longer"),
     "find_component": Spec("&Find a component", "Ctrl+Shift+F", "magnify"),
@@ -114,7 +115,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "next_document", "previous_document", "-", "@theme",
     ),
     "&Arrange": (
-        "arrange", "arrange_down", "arrange_levels", "-", "frame", "unframe", "note", "@colour", "-",
+        "arrange", "arrange_down", "arrange_levels", "-", "frame", "unframe", "fold", "note", "@colour", "-",
         "align_left", "align_centre", "align_right", "align_top", "align_middle", "align_bottom", "-",
         "spread_across", "spread_down", "-", "snap",
     ),

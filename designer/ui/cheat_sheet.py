@@ -16,6 +16,7 @@ GESTURES = (
     ("Put a node on a wire", "Drop it there"),
     ("Cut wires", "Ctrl+right-drag across them"),
     ("Lead a wire round something", "Double-click it, drag the point"),
+    ("Fold a frame to one card", "Click its triangle"),
     ("Rename", "Double-click the title"),
     ("Select several", "Drag over empty canvas"),
     ("Add to the selection", "Shift+click or Ctrl+click"),

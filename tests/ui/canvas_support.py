@@ -113,7 +113,8 @@ def is_mirror(view):
     for key, frame in view.mirror.frames.items():
         if key in groups and [i.id for i in frame.members] != groups[key].nodes:
             wrong.append(("members", key))
-        if not all(frame.scene_box().contains(i.scene_card()) and i.frame is not None for i in frame.members):
+        around = frame.is_folded or all(frame.scene_box().contains(i.scene_card()) for i in frame.members)
+        if not around or any(i.frame is None or i.isVisible() == frame.is_folded for i in frame.members):
             wrong.append(("frame box", key))
     if any(i.scene() is not scene for i in view.nodes.values()):
         wrong.append(("scene", ""))

@@ -176,3 +176,111 @@ def test_frames_are_copied_with_their_nodes_and_kept_in_the_file(framed):
     assert len(view.mirror.frames) == 2
     view.set_document(None)
     assert view.mirror.frames == {}
+
+
+def sign(view, frame):
+    return point(view, frame.mapToScene(frame.fold_box().center()))
+
+
+@pytest.fixture
+def folded(framed):
+    """The frame is folded by its sign; n1 feeds n2 inside, n2 feeds n3 outside."""
+    view, frame = framed
+    view.document.connect("n1", "n2")
+    view.document.connect("n2", "n3")
+    click(view, sign(view, frame))
+    return view, frame
+
+
+def test_a_folded_frame_is_one_card_with_the_wires_at_its_border(folded):
+    view, frame = folded
+    inner, outer = (view.wires[w.id] for w in view.document.data.wires)
+    assert frame.is_folded
+    assert frame.scene_box().size().toTuple() == (188, 46)
+    assert not view.nodes["n1"].isVisible()
+    assert not inner.isVisible()
+    assert outer.isVisible()
+    assert outer.path().elementAt(0).x == frame.scene_box().right()
+    assert view.viewer.port_at(point(view, view.nodes["n1"].mapToScene(QPointF(188, 23)))) is None
+    assert is_mirror(view) == []
+    assert view.document.undo_name == "Fold Stem"
+    assert '"folded": true' in dump(view.document.data)
+    view.undo()
+    assert view.nodes["n1"].isVisible()
+    assert inner.isVisible()
+    assert outer.path().elementAt(0).x == view.nodes["n2"].scene_card().right()
+    assert is_mirror(view) == []
+    assert '"folded"' not in dump(view.document.data)
+    view.redo()
+    assert is_mirror(view) == []
+    QTest.mouseDClick(view.viewer.viewport(), LEFT, NONE, point(view, frame.scene_box().center()))
+    assert not frame.is_folded
+    assert is_mirror(view) == []
+
+
+def test_a_folded_frame_is_dragged_with_all_that_is_in_it(folded):
+    view, frame = folded
+    was = frame.scene_box()
+    grip = point(view, was.center())
+    drag(view, grip, grip + QPoint(60, 90))
+    nodes = view.document.data.nodes
+    assert [(n.x, n.y) for n in nodes] == [(-240, -60), (60, -60), (-300, 150)]
+    assert frame.scene_box() == was.translated(60, 90)
+    assert view.document.undo_name == "Move Stem"
+    assert is_mirror(view) == []
+    view.undo()
+    assert frame.scene_box() == was
+    drag(view, grip, grip + QPoint(60, 90), release=False)
+    QTest.keyClick(view.viewer, Qt.Key.Key_Escape)
+    QTest.mouseRelease(view.viewer.viewport(), LEFT, NONE, grip)
+    assert frame.scene_box() == was
+    assert is_mirror(view) == []
+
+
+def test_a_selected_folded_frame_stands_for_its_nodes(folded):
+    view, frame = folded
+    click(view, point(view, frame.scene_box().center()))
+    assert view.selected_ids() == ["n1", "n2"]
+    QTest.keyClick(view.viewer, Qt.Key.Key_Delete)
+    assert [n.id for n in view.document.data.nodes] == ["n3"]
+    view.undo()
+    assert frame.id in view.mirror.frames
+    assert is_mirror(view) == []
+    view.select_all()
+    assert sorted(view.selected_ids()) == ["n1", "n2", "n3"]
+    view.select(["n2"])  # a problem or a search leads to one node: it is to be seen
+    assert not next(iter(view.mirror.frames.values())).is_folded
+    assert view.selected_ids() == ["n2"]
+    QTest.keyClick(view.viewer, Qt.Key.Key_F, CTRL | Qt.KeyboardModifier.AltModifier)
+    assert next(iter(view.mirror.frames.values())).is_folded
+    view.select(["n3"])
+    view.document.remove_group(view.document.data.groups[0])
+    assert view.nodes["n1"].isVisible()
+    assert is_mirror(view) == []
+
+
+def test_nothing_joins_a_folded_frame_by_being_let_go_over_it(folded):
+    view, frame = folded
+    grip = point(view, view.nodes["n3"].scene_card().center())
+    drag(view, grip, point(view, frame.scene_box().center()))
+    assert view.document.data.groups[0].nodes == ["n1", "n2"]
+    assert view.mirror.area().isValid()
+    assert is_mirror(view) == []
+
+
+def test_a_document_opens_with_its_frames_folded(folded):
+    view, _ = folded
+    view.set_document(Document(parse(dump(view.document.data)), CATALOGUE))
+    (frame,) = view.mirror.frames.values()
+    assert frame.is_folded
+    assert is_mirror(view) == []
+
+
+def test_a_folded_frame_shows_that_something_in_it_is_wrong(folded):
+    view, frame = folded
+    assert frame.severity() == ""
+    problems = [{"severity": "error", "message": "Wrong.", "node": "n1", "port": None}]
+    view.show_propagation({"nodes": {}, "problems": problems})
+    assert frame.severity() == "error"
+    at = point(view, frame.mapToScene(QPointF(90, 0)))
+    assert view.grab().toImage().pixelColor(at).red() > 150

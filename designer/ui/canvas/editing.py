@@ -79,7 +79,9 @@ class EditedCanvas(QWidget):
         return [] if self.graph.looks_into else self._chosen()
 
     def _chosen(self) -> list[str]:
-        return [node_id for node_id, item in self.nodes.items() if item.isSelected()]
+        """Selected nodes; a folded frame stands for all of its nodes."""
+        chosen = {frame for frame in self.mirror.frames.values() if frame.is_folded and frame.isSelected()}
+        return [i for i, item in self.nodes.items() if item.isSelected() or item.frame in chosen]
 
     def selected_wires(self) -> list[str]:
         return [wire_id for wire_id, item in self.wires.items() if item.isSelected()]
@@ -105,10 +107,39 @@ class EditedCanvas(QWidget):
         scene = self.viewer.scene()
         scene.blockSignals(True)
         scene.clearSelection()
+        self._unfold_for(wanted)
         for node_id in wanted & self.nodes.keys():
-            self.nodes[node_id].setSelected(True)
+            item = self.nodes[node_id]
+            (item.frame if item.is_folded and item.frame is not None else item).setSelected(True)
         scene.blockSignals(False)
         self.selection_changed.emit(self.selected_ids())
+
+    def _unfold_for(self, wanted: set[str]) -> None:
+        """Unfolds frames of which only some nodes are to be seen."""
+        hidden = {item.frame for i, item in self.nodes.items() if i in wanted and item.is_folded}
+        for frame in hidden:
+            if frame is not None and not wanted.issuperset(frame.content.nodes):
+                self.fold(frame.id)
+
+    def fold(self, frame_id: str) -> None:
+        """Folds a frame to one card, or unfolds it."""
+        frame = self.mirror.frames[frame_id]
+        verb = "Unfold" if frame.is_folded else "Fold"
+
+        def act(document: Document) -> None:
+            with document.edit(f"{verb} {frame.content.title}"):
+                document.set_group(frame.content, folded=not frame.content.folded)
+
+        self.graph.edit(act)
+
+    def fold_selected(self) -> None:
+        """Folds the frames that are selected or whose nodes are, or unfolds them."""
+        frames = [f for f in self.selected_frames() if not f.is_note]
+        frames += [f for i in self._chosen() if (f := self.nodes[i].frame) is not None and f not in frames]
+        if not frames:
+            self.status.emit("Select a frame, or nodes in one: Ctrl+G puts a frame around nodes.")
+        for frame in dict.fromkeys(frames):
+            self.fold(frame.id)
 
     def select_all(self) -> None:
         self.select(list(self.nodes))

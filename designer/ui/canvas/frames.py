@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPolygonF
 from PySide6.QtWidgets import QGraphicsItem
 
 from designer.graph.model import Group
-from designer.ui.canvas.items import Host, NodeItem, guarded
+from designer.ui.canvas.items import HEADER, NODE_Z, WIDTH, Host, NodeItem, guarded
 from designer.ui.canvas.look import Look
 
 FRAME_Z = -3.0
@@ -49,11 +49,35 @@ class FrameItem(QGraphicsItem):
         """Whether it holds no nodes, but words."""
         return not self.content.nodes
 
+    @property
+    def is_folded(self) -> bool:
+        """Whether it is shown as one card in place of its nodes."""
+        return self.content.folded and not self.is_note
+
+    @property
+    def moves_itself(self) -> bool:
+        """Whether a drag moves it, and not its nodes."""
+        return self.is_note or self.is_folded
+
+    def severity(self) -> str:
+        """The worst of its nodes' problems."""
+        found = {item.severity for item in self.members}
+        return next((s for s in ("error", "warning") if s in found), "")
+
+    def border(self, *, is_input: bool) -> QPointF:
+        """Where the wires of a folded frame's nodes enter or leave it, in the scene."""
+        return self.mapToScene(QPointF(0 if is_input else self._box.width(), self._box.height() / 2))
+
+    def fold_box(self) -> QRectF:
+        """Where the sign is that folds it and unfolds it, in the item's coordinates; notes have none."""
+        return QRectF() if self.is_note else QRectF(4, self.bar().center().y() - 11, 22, 22)
+
     def refresh(self, members: Iterable[NodeItem]) -> None:
         """Takes over the group's fields and nodes from the document."""
         self.members = list(members)
         for item in self.members:
             item.frame = self
+        self.setZValue(NODE_Z if self.is_folded else FRAME_Z)
         self.follow()
         self.update()
 
@@ -69,8 +93,12 @@ class FrameItem(QGraphicsItem):
             whole = QRectF()
             for item in self.members:
                 whole = whole.united(item.scene_card())
-            whole.adjust(-PAD, -PAD - BAR, PAD, PAD)
-            box, at = QRectF(0, 0, whole.width(), whole.height()), whole.topLeft()
+            if self.is_folded:
+                middle = whole.center() - QPointF(WIDTH, HEADER) / 2
+                box, at = QRectF(0, 0, WIDTH, HEADER), QPointF(round(middle.x()), round(middle.y()))
+            else:
+                whole.adjust(-PAD, -PAD - BAR, PAD, PAD)
+                box, at = QRectF(0, 0, whole.width(), whole.height()), whole.topLeft()
         self._at = at
         if box != self._box:
             self.prepareGeometryChange()
@@ -93,7 +121,7 @@ class FrameItem(QGraphicsItem):
         return self.mapRectToScene(self.bar())
 
     def bar(self) -> QRectF:
-        return self._box if self.is_note else QRectF(0, 0, self._box.width(), BAR)
+        return self._box if self.moves_itself else QRectF(0, 0, self._box.width(), BAR)
 
     def colour(self, look: Look) -> QColor:
         if self.content.color:
@@ -111,8 +139,11 @@ class FrameItem(QGraphicsItem):
     def itemChange(self, change: QGraphicsItem.GraphicsItemChange, value: Any) -> Any:
         if change == QGraphicsItem.GraphicsItemChange.ItemSelectedHasChanged:
             self.update()
-        elif change == QGraphicsItem.GraphicsItemChange.ItemPositionChange and not self.is_note:
+        elif change == QGraphicsItem.GraphicsItemChange.ItemPositionChange and not self.moves_itself:
             return self._at  # a frame lies where its nodes are, whoever drags it
+        elif change == QGraphicsItem.GraphicsItemChange.ItemPositionHasChanged and self.is_folded:
+            for item in self.members:
+                item._pull_wires()
         return super().itemChange(change, value)
 
     @guarded
@@ -128,6 +159,11 @@ class FrameItem(QGraphicsItem):
             painter.setFont(look.note)
             painter.drawText(self._box.adjusted(PAD / 2, PAD / 2, -PAD / 2, 0), int(_WRAP), self.content.title)
             return
+        if self.is_folded:
+            worst = look.severity(self.severity())
+            painter.setPen(look.pen(worst if worst is not None and not self.isSelected() else edge, 1.6))
+            self._paint_folded(painter, look, colour, scale)
+            return
         painter.setBrush(look.blend(colour, look.canvas, _TINT))
         painter.drawRoundedRect(self._box, 10, 10)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -136,6 +172,38 @@ class FrameItem(QGraphicsItem):
         font, metrics = look.title_font(look.band(scale).title)
         painter.setPen(look.text)
         painter.setFont(font)
-        room = self.bar().adjusted(14, 0, -10, 0)
+        self._paint_sign(painter, look)
+        painter.setPen(look.text)
+        room = self.bar().adjusted(30, 0, -10, 0)
         title = metrics.elidedText(self.content.title, Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
+
+    def _paint_folded(self, painter: QPainter, look: Look, colour: QColor, scale: float) -> None:
+        """A card on a pile: the title, and how many nodes there are."""
+        painter.setBrush(look.blend(colour, look.card, _TINT))
+        painter.drawRoundedRect(self._box.adjusted(5, 5, 0, 0), 7, 7)
+        painter.setBrush(look.blend(colour, look.card, _BAR_TINT))
+        painter.drawRoundedRect(self._box.adjusted(0, 0, -5, -5), 7, 7)
+        band = look.band(scale)
+        font, metrics = look.title_font(band.title)
+        painter.setFont(font)
+        painter.setPen(look.text)
+        room = self._box.adjusted(28, 0, -12, -5 if not band.has_subtitles else -22)
+        title = metrics.elidedText(self.content.title, Qt.TextElideMode.ElideRight, room.width())
+        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
+        if band.has_subtitles:
+            painter.setFont(look.small)
+            painter.setPen(look.muted)
+            count = len(self.members)
+            below = self._box.adjusted(28, 22, -12, -7)
+            words = f"{count} node{'s' * (count != 1)}, folded"
+            painter.drawText(below, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, words)
+        self._paint_sign(painter, look)
+
+    def _paint_sign(self, painter: QPainter, look: Look) -> None:
+        """A triangle that points down at what is open, and to the right where something is folded."""
+        at = self.fold_box().center()
+        ends = ((-3, -5), (4, 0), (-3, 5)) if self.is_folded else ((-5, -3), (5, -3), (0, 4))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(look.muted)
+        painter.drawPolygon(QPolygonF([at + QPointF(x, y) for x, y in ends]))

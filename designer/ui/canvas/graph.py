@@ -23,13 +23,14 @@ from designer.graph.composite_library import CompositeLibrary
 from designer.graph.connect import fits
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
-from designer.graph.reroute import add_point, move_along, set_points
+from designer.graph.reroute import add_point, move_along
 from designer.graph.rewire import insert_on
 from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort, NodeItem
 from designer.ui.canvas.mirror import Mirror
+from designer.ui.canvas.moving import Movable, move_dragged
 from designer.ui.canvas.placing import make_room
-from designer.ui.canvas.points import PointItem, nearest_part
+from designer.ui.canvas.points import nearest_part
 from designer.ui.canvas.viewer import CanvasViewer
 from designer.ui.canvas.wires import WireItem
 from designer.ui.palette import MIME
@@ -136,36 +137,13 @@ class CanvasGraph(NodeGraph):
 
     # -- NodeGraphQt's slots -------------------------------------------------------------------------------------------
 
-    def _on_nodes_moved(self, moved: Mapping[NodeItem | FrameItem | PointItem, tuple[float, float]]) -> None:
-        """Nodes, notes and points of wires were dragged; `moved` has where they were.
+    def _on_nodes_moved(self, moved: Mapping[Movable, tuple[float, float]]) -> None:
+        """Nodes, notes, folded frames and points of wires were dragged; `moved` has where they were.
 
         A node let go in a frame belongs to it then.
         """
-        places = {i.id: (round(i.x()), round(i.y())) for i in moved if isinstance(i, NodeItem)}
-        notes = {i: (round(i.x()), round(i.y())) for i in moved if isinstance(i, FrameItem)}
         entered = {i.id: f for i in moved if isinstance(i, NodeItem) and (f := self._frame_under(i)) is not None}
-        points = {
-            i.wire.wire_id: [(round(p.x()), round(p.y())) for p in i.wire.point_items]
-            for i in moved
-            if isinstance(i, PointItem)
-        }
-        count = len(places) + len(notes) or len(points)
-        one = next(iter(notes)).content.title if notes else "into a frame" if entered else "a point"
-
-        def act(document: Document) -> None:
-            if not notes and not entered and not points:
-                document.move(places)  # a step of its own name
-                return
-            with document.edit(f"Move {count} items" if count > 1 else f"Move {one}"):
-                document.move(places)
-                set_points(document, points)
-                for note, (x, y) in notes.items():
-                    document.set_group(note.content, x=x, y=y)
-                for frame in set(entered.values()):
-                    joined = [n for n, f in entered.items() if f is frame]
-                    document.set_group(frame.content, nodes=[*frame.content.nodes, *joined])
-
-        self.edit(act)
+        self.edit(lambda document: move_dragged(document, moved, entered))
         if self.looks_into:
             for item, (x, y) in moved.items():
                 item.setPos(x, y)
@@ -175,7 +153,8 @@ class CanvasGraph(NodeGraph):
         if item.frame is not None:
             return None
         middle = item.scene_card().center()
-        frames = (f for f in self.mirror.frames.values() if not f.is_note and f.scene_box().contains(middle))
+        open_ones = (f for f in self.mirror.frames.values() if not f.is_note and not f.is_folded)
+        frames = (f for f in open_ones if f.scene_box().contains(middle))
         return next(frames, None)
 
     def _on_connection_changed(self, disconnected: _Pairs, connected: _Pairs) -> None:

@@ -125,8 +125,9 @@ class CanvasPort(PortItem):
         return _PORT_BOX
 
     def centre(self) -> QPointF:
-        """In scene coordinates."""
-        return self.scenePos()
+        """In scene coordinates; of a node in a folded frame, where its wires enter or leave that frame."""
+        frame = self.parentItem().frame
+        return self.scenePos() if frame is None or not frame.is_folded else frame.border(is_input=self.is_input)
 
     # Qt's own: NodeGraphQt's follows the scene position, which our node does for all its ports at once.
     itemChange = QGraphicsItem.itemChange
@@ -269,6 +270,11 @@ class NodeItem(AbstractNodeItem):
     def home(self) -> QPointF:
         """Where the document has it."""
         return QPointF(self.node.x, self.node.y)
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether its frame is shown as one card, and it is not."""
+        return self.frame is not None and self.frame.is_folded
 
     def scene_card(self) -> QRectF:
         """The card in scene coordinates."""

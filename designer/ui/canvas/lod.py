@@ -76,6 +76,8 @@ class FarLayer:
         colour = look.severity(item.severity) or own
         rgb = (look.accent if item.isSelected() else colour).rgb()
         self._forget(True, item.id)
+        if item.is_folded:
+            return
         self._colour[True, item.id] = rgb
         self._rects.setdefault(rgb, {})[item.id] = item.scene_card()
 
@@ -83,6 +85,8 @@ class FarLayer:
         colour = look.danger if item.reason else look.kind(item.output_port.kind)
         rgb = (look.accent if item.isSelected() else colour).rgb()
         self._forget(False, item.wire_id)
+        if not item.isVisible():
+            return
         self._colour[False, item.wire_id] = rgb
         stops = [item.output_port.centre(), *(p.pos() for p in item.point_items), item.input_port.centre()]
         lines = [QLineF(a, b) for a, b in pairwise(stops)]

@@ -90,6 +90,7 @@ def entries(view: CanvasView) -> list[tuple[str, Callable[[], Any], Any, bool]]:
         ("Open", view.open_inside, "Ctrl+Return", some or bool(view._chosen())),
         ("Group into a composite", view.group_selection, "Ctrl+Alt+G", some),
         ("Frame", view.frame_selection, "Ctrl+G", some),
+        ("Fold or unfold the frame", view.fold_selected, "Ctrl+Alt+F", some or framed),
         ("Unframe", view.unframe, "Ctrl+Shift+G", some),
         ("Add note", view.add_note, "Ctrl+Shift+N", document is not None),
         ("Bypass", view.toggle_bypass, None, some),

@@ -124,9 +124,9 @@ class Mirror:
 
     def area(self) -> QRectF:
         """What the nodes take up; empty when there are none."""
-        cards = [item.scene_card() for item in self.nodes.values()]
+        cards = [item.scene_card() for item in self.nodes.values() if not item.is_folded]
         cards += [frame.scene_box() for frame in self.frames.values()]
-        cards += [wire.boundingRect() for wire in self.wires.values() if wire.points]
+        cards += [wire.boundingRect() for wire in self.wires.values() if wire.points and wire.isVisible()]
         if not cards:
             return QRectF()
         left, top = min(c.left() for c in cards), min(c.top() for c in cards)
@@ -212,6 +212,8 @@ class Mirror:
         self.wires[wire.id] = item
         self._show_wire(item)
         self.viewer.add_item(item)
+        if item.output_port.node.is_folded:
+            self._show_inner(item)
         if grow:
             self._redraw_ends(wire)
 
@@ -222,17 +224,35 @@ class Mirror:
         self.viewer.add_item(frame)
 
     def _refresh_frame(self, frame: FrameItem) -> None:
+        before = list(frame.members)
+        self._leave_frame(frame)
+        # A node that is just being removed may be listed still, as may one of a file that was edited by hand.
+        frame.refresh(self.nodes[n] for n in frame.content.nodes if n in self.nodes)
+        self._show_folded({*before, *frame.members})
+
+    def _leave_frame(self, frame: FrameItem) -> None:
         for item in frame.members:
             if item.frame is frame:
                 item.frame = None
-        # A node that is just being removed may be listed still, as may one of a file that was edited by hand.
-        frame.refresh(self.nodes[n] for n in frame.content.nodes if n in self.nodes)
+
+    def _show_folded(self, items: Iterable[NodeItem]) -> None:
+        """Nodes of a folded frame are not seen, nor are the wires between them."""
+        for item in items:
+            item.setVisible(not item.is_folded)
+            self.touched(item)
+            for port in item.ports.values():
+                for wire in port.connected_pipes:
+                    self._show_inner(wire)
+
+    def _show_inner(self, wire: WireItem) -> None:
+        source, target = wire.output_port.node, wire.input_port.node
+        wire.setVisible(not (source.is_folded and source.frame is target.frame))
+        wire.follow()
 
     def _remove_frame(self, group: Group) -> None:
         frame = self.frames.pop(group.id)
-        for item in frame.members:
-            if item.frame is frame:
-                item.frame = None
+        self._leave_frame(frame)
+        self._show_folded(item for item in frame.members if item.id in self.nodes)
         self.viewer.forget(frame)
         self.viewer.scene().removeItem(frame)
         self.on_touched()
@@ -289,6 +309,8 @@ class Mirror:
         self._heats = heats(result, self.heat) if self.heat else {}
         for item in self.nodes.values():
             self._show_node(item)
+        for frame in self.frames.values():
+            frame.update()  # a folded one shows the worst of its nodes' problems
         stale = [self._show_wire(wire) for wire in self.wires.values()]
         if any(stale):
             self.place_labels()
@@ -339,8 +361,8 @@ class Mirror:
         if self.viewer.is_far:
             return  # no shape is drawn there; coming nearer changes the band
         self._settle.stop()
-        nodes: Iterable[NodeItem] = self.nodes.values()
-        wires: Iterable[WireItem] = self.wires.values()
+        nodes: Iterable[NodeItem] = [item for item in self.nodes.values() if not item.is_folded]
+        wires: Iterable[WireItem] = [wire for wire in self.wires.values() if wire.isVisible()]
         self._placed = None
         if len(self.wires) > MANY:
             seen = self.viewer.seen()

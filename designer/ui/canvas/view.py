@@ -95,6 +95,7 @@ class CanvasView(EditedCanvas):
         self.graph.said.connect(self.status)
         self.graph.opened.connect(self._on_opened)
         self.viewer.title_double_clicked.connect(self.edit_title)
+        self.viewer.fold_clicked.connect(self.fold)
         self.viewer.frame_double_clicked.connect(self.edit_words)
         self.graph.added.connect(self._on_added)
         self.graph.search_wanted.connect(self.open_search)
@@ -358,6 +359,7 @@ class CanvasView(EditedCanvas):
             "group": self.group_selection,
             "frame": self.frame_selection,
             "unframe": self.unframe,
+            "fold": self.fold_selected,
             "note": self.add_note,
             **{f"align_{side}": partial(self.align, side) for side in SIDES},
             "spread_across": partial(self.spread, True),

@@ -35,6 +35,7 @@ class CanvasViewer(ZoomedView):
     wire_on_canvas(port, QPointF): it was dropped on empty canvas.
     node_on_wire(node item, wire item, (x, y)): a node without wires was dragged onto a wire, from there.
     title_double_clicked(str): the title of a node that can be read was double-clicked.
+    fold_clicked(str): the sign that folds or unfolds a frame, or a folded frame twice.
     frame_double_clicked(str): the bar of a frame, or a note.
     wire_double_clicked(wire item, QPointF): a wire was double-clicked there.
     panning_changed(bool): the canvas is being dragged along, or no longer.
@@ -48,6 +49,7 @@ class CanvasViewer(ZoomedView):
     wire_on_canvas = Signal(CanvasPort, QPointF)
     node_on_wire = Signal(NodeItem, WireItem, tuple)
     title_double_clicked = Signal(str)
+    fold_clicked = Signal(str)
     frame_double_clicked = Signal(str)
     wire_double_clicked = Signal(WireItem, QPointF)
     panning_changed = Signal(bool)
@@ -151,6 +153,8 @@ class CanvasViewer(ZoomedView):
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
         elif left and (port := self.port_at(at)) is not None:
             self._wiring.begin(port, self.mapToScene(at))
+        elif left and (frame := self.frame_at(at)) is not None and self._is_on_sign(frame, at):
+            self.fold_clicked.emit(frame.id)
         elif left:
             self._take_members(at, extend=bool(keys & (_Mod.ShiftModifier | _Mod.ControlModifier)))
             if not keys & (_Mod.ShiftModifier | _Mod.ControlModifier):
@@ -159,9 +163,12 @@ class CanvasViewer(ZoomedView):
             chosen = self.scene().selectedItems()
             if not isinstance(self.scene().mouseGrabberItem(), (NodeItem, FrameItem, PointItem)):
                 chosen = []
-            self._held = {n for n in chosen if isinstance(n, (NodeItem, PointItem)) or _is_note(n)}
+            self._held = {n for n in chosen if not isinstance(n, WireItem) and getattr(n, "moves_itself", True)}
             self._is_held = bool(self._held)
         # The right button waits for the context menu.
+
+    def _is_on_sign(self, frame: FrameItem, at: QPoint) -> bool:
+        return frame.fold_box().contains(frame.mapFromScene(self.mapToScene(at)))
 
     def _take_members(self, at: QPoint, *, extend: bool) -> None:
         """A press on a frame's bar takes its nodes along."""
@@ -247,7 +254,7 @@ class CanvasViewer(ZoomedView):
         elif isinstance(item, WireItem):
             self.wire_double_clicked.emit(item, self.mapToScene(at))
         elif (frame := self.frame_at(at)) is not None:
-            self.frame_double_clicked.emit(frame.id)
+            (self.fold_clicked if frame.is_folded else self.frame_double_clicked).emit(frame.id)
         elif item is None:
             self.canvas_double_clicked.emit(self.mapToScene(at))
 
@@ -391,7 +398,3 @@ class CanvasViewer(ZoomedView):
         if event.mimeData().hasFormat(MIME):
             event.acceptProposedAction()
             self.data_dropped.emit(event.mimeData(), self.mapToScene(event.position().toPoint()).toPoint())
-
-
-def _is_note(item: QGraphicsItem) -> bool:
-    return isinstance(item, FrameItem) and item.is_note
