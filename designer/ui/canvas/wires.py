@@ -46,6 +46,7 @@ class WireItem(PipeItem):
         self.setZValue(WIRE_Z)
         self.wire_id, self.host = wire.id, host
         self._input_port, self._output_port = target, source
+        self._ends = source.parentItem(), target.parentItem()
         source.add_pipe(self)
         target.add_pipe(self)
         self.label = self.reason = ""
@@ -150,7 +151,7 @@ class WireItem(PipeItem):
         width = 2.6 if strong else 1.8
         if self.reason:
             return look.pen(look.danger, width, Qt.PenStyle.DashLine)
-        bypassed = self._output_port.node.node.disabled or self._input_port.node.node.disabled
+        bypassed = self._ends[0].node.disabled or self._ends[1].node.disabled
         style = Qt.PenStyle.DotLine if bypassed else Qt.PenStyle.SolidLine
         return look.pen(look.accent if strong else look.kind(self._output_port.kind), width, style)
 
@@ -159,8 +160,6 @@ class WireItem(PipeItem):
         look = self.host.look
         painter.setPen(self.pen_for(look))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        if self.host.viewer.is_rough:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.drawPath(self.path())
         if self.label_at is not None:
             self.host.viewer.labelled.append(self)

@@ -194,7 +194,7 @@ class ZoomedView(NodeViewer):
     def zoom_by(self, factor: float, at: QPoint) -> None:
         """Zooms with the scene point under `at` held still."""
         if self._count > lod.MANY:
-            self.is_rough = True
+            self._set_rough(True)
             self._still.start()
         scale = min(max(self.zoom * factor, SMALLEST), LARGEST)
         held = self.mapToScene(at)
@@ -202,8 +202,12 @@ class ZoomedView(NodeViewer):
         self.look_at(held - (QPointF(at) - middle) / scale, scale)
 
     def _on_still(self) -> None:
-        self.is_rough = False
+        self._set_rough(False)
         self.viewport().update()
+
+    def _set_rough(self, rough: bool) -> None:
+        self.is_rough = rough
+        self.setRenderHint(QPainter.RenderHint.Antialiasing, not rough)
 
     def pan_by(self, pixels: QPointF) -> None:
         self._scene_range.translate(pixels / self.zoom)
