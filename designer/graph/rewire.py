@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from designer.graph.connect import choose_ports
 from designer.graph.errors import CannotConnect
 from designer.graph.model import Node, Wire
+from designer.graph.reroute import set_points
 from designer.graph.view import bypass
 
 if TYPE_CHECKING:
@@ -30,9 +33,20 @@ def insert_on(document: Document, wire: str | Wire, node: str | Node) -> None:
         if reason := document.why_not(one, ports[0], other, ports[1]):
             raise CannotConnect(reason)
     with document.edit(f"Insert {found.title}"):
+        before = _points_before(old, source, found, target)
+        points = old.points
         document.disconnect(old)
-        document.connect(source, found, *entered)
-        document.connect(found, target, left[0], old.target_port)
+        first = document.connect(source, found, *entered)
+        second = document.connect(found, target, left[0], old.target_port)
+        set_points(document, {first.id: points[:before], second.id: points[before:]})
+
+
+def _points_before(wire: Wire, source: Node, node: Node, target: Node) -> int:
+    """How many of a wire's points a node that is put on it comes after: where it makes the least of a detour."""
+    stops = [(source.x, source.y), *wire.points, (target.x, target.y)]
+    at = node.x, node.y
+    detours = [math.dist(a, at) + math.dist(at, b) - math.dist(a, b) for a, b in pairwise(stops)]
+    return detours.index(min(detours))
 
 
 def remove_and_join(document: Document, nodes: Sequence[str | Node]) -> int:

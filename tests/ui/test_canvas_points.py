@@ -5,6 +5,8 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 
 from designer.graph import Document
+from designer.graph.reroute import set_points
+from designer.graph.rewire import insert_on
 from designer.graph.storage import dump, parse
 from designer.ui import theme
 from designer.ui.canvas import CanvasView
@@ -146,6 +148,16 @@ def test_points_are_saved_and_a_wire_without_has_none_in_the_file(led):
     led.undo()
     led.undo()
     assert "points" not in dump(led.document.data)
+
+
+def test_a_node_put_on_a_wire_leaves_it_led_round(led):
+    set_points(led.document, {"w1": [(-150, 120), (150, 120)]})
+    node = led.document.add("conv.conv", title="Between", at=(0, 120))
+    insert_on(led.document, "w1", node)
+    assert stored(led) == [[(-150, 120)], [(150, 120)]]
+    assert is_mirror(led) == []
+    led.undo()
+    assert stored(led) == [[(-150, 120), (150, 120)]]
 
 
 def test_the_picture_shows_the_way_round(led, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 from PySide6.QtCore import QSettings, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QTabBar
+from PySide6.QtWidgets import QFileDialog, QTabBar
 
 from designer.graph.document import Document
 from designer.graph.templates import load_template
@@ -122,11 +122,12 @@ def test_closing_the_window_asks_once_and_saves_all(two, qtbot):
     assert [Document.load(path).data.training.epochs for path in paths] == [7, 7]
 
 
-def test_two_tabs_never_write_the_same_file(two):
+def test_two_tabs_never_write_the_same_file(two, monkeypatch):
     window, paths = two
     window.workspace.go_to(window.workspace.documents[0])
     before = paths[1].read_bytes()
-    assert not window.files._attempt(lambda: window.workspace.save(paths[1]))
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(paths[1]), ""))
+    window.commands["save_as"].trigger()
     assert "open in another tab" in window.messages.text()
     assert paths[1].read_bytes() == before
 
