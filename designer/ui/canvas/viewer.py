@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent
-from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QToolTip
+from PySide6.QtWidgets import QGraphicsView, QToolTip
 
 from designer.ui.canvas.dragging import Wiring, extending
 from designer.ui.canvas.frames import FrameItem
@@ -21,7 +21,6 @@ from designer.ui.canvas.zoomed import ZoomedView
 from designer.ui.palette import MIME
 
 _Mod = Qt.KeyboardModifier
-_NoContents = QGraphicsItem.GraphicsItemFlag.ItemHasNoContents
 
 
 class CanvasViewer(ZoomedView):
@@ -82,7 +81,7 @@ class CanvasViewer(ZoomedView):
         if not isinstance(item, FrameItem):
             self._drawn.add(item)
             if self._is_far:
-                item.setFlag(_NoContents, True)
+                self._empty(item)
         if not isinstance(item, WireItem):
             self._movable.add(item)
         else:
@@ -93,7 +92,8 @@ class CanvasViewer(ZoomedView):
         for point in wire.point_items:
             self._movable.add(point)
             self._drawn.add(point)
-            point.setFlag(_NoContents, self._is_far)
+            if self._is_far:
+                self._empty(point)
 
     def lead(self, wire: WireItem, points: list[tuple[float, float]]) -> None:
         """Leads a wire through these points from now on."""
@@ -103,7 +103,7 @@ class CanvasViewer(ZoomedView):
 
     def _forget_points(self, wire: WireItem) -> None:
         for point in wire.point_items:
-            for held in (self._held, self._movable, self._drawn):
+            for held in (self._held, self._movable, self._drawn, self._blank):
                 held.discard(point)
 
     def remove_item(self, item: NodeItem | WireItem) -> None:
@@ -120,14 +120,13 @@ class CanvasViewer(ZoomedView):
 
     def forget_all(self) -> None:
         """All items are about to go."""
-        for held in (self._held, self._movable, self._drawn):
+        for held in (self._held, self._movable, self._drawn, self._blank):
             held.clear()
 
     def forget(self, item: NodeItem | WireItem | FrameItem) -> None:
         """An item is about to go: a drag does not hold it any more."""
-        self._held.discard(item)
-        self._movable.discard(item)
-        self._drawn.discard(item)
+        for held in (self._held, self._movable, self._drawn, self._blank):
+            held.discard(item)
         if isinstance(item, WireItem):
             self._forget_points(item)
 
