@@ -187,6 +187,14 @@ def ssd300() -> Document:
     return for_coco(doc)
 
 
+def efficientdet() -> Document:
+    doc = detector_of(
+        "EfficientDet-D0", "EfficientNet-B0, three BiFPN cells and a light head. 90 classes at 512 pixels.", 512, 90,
+        ("backbone.efficientnet", {}), ("neck.bifpn", {}), ("head.efficient_det_head", {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
 def centernet() -> Document:
     doc = detector_of(
         "CenterNet-R18", "Objects as peaks of a heat map on one fine level, ResNet-18, 80 classes at 512 pixels.",
@@ -318,6 +326,7 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "yolo-ms-xs": partial(yolo_ms, "xs"),
     "yolo-ms": partial(yolo_ms, "base"),
     "ssd300": ssd300,
+    "efficientdet-d0": efficientdet,
     "centernet-r18": centernet,
     "retinanet-r50": partial(
         dense, "RetinaNet", "Nine anchors a cell and the focal loss", "head.retina_net_head", "c5"

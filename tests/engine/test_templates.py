@@ -50,6 +50,7 @@ TOTALS = {
     "yolov7": ("mmyolo 0.6.0", "yolov7/yolov7_l_syncbn_fast_8x16b-300e_coco.py"),
     **{f"mhaf-yolo-{size}": ("repo yang-0201/MHAF-YOLO", f"MAF-YOLOv2-{size}.yaml") for size in "ns"},
     "yolo-ms": ("repo YOLO-MS", "yoloms/yoloms_syncbn_fast_8xb8-300e_coco.py"),
+    "efficientdet-d0": ("effdet 0.4.1", "tf_efficientdet_d0"),
     "paa-r50": ("mmdet 3.3.0", "paa/paa_r50_fpn_1x_coco.py"),
     **{f"yolov8{size}-seg": ("ultralytics", f"yolov8{size}-seg.yaml") for size in "ns"},
     "solo-r50": ("mmdet 3.3.0", "solo/solo_r50_fpn_1x_coco.py"),
