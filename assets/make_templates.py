@@ -156,6 +156,14 @@ def gold_yolo(size: str) -> Document:
     return for_coco(doc)
 
 
+def damo_yolo() -> Document:
+    doc = detector_of(
+        "DAMO-YOLO-T style", "RepGFPN and a head without towers on YOLOv8n's backbone, for 80 classes.", 640, 80,
+        ("backbone.csp_darknet", {}), ("neck.rep_gfpn", {}), ("head.zero_head", {}),
+    )  # fmt: skip
+    return for_coco(doc)
+
+
 def yolo_ms(size: str) -> Document:
     doc = detector_of(
         f"YOLO-MS-{size}", f"YOLO-MS-{size} for 80 classes at 640 pixels: kernels that grow with the stage.", 640, 80,
@@ -323,6 +331,7 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "yolov7": partial(yolov7, "l", "YOLOv7"),
     "yolox-s": partial(yolox, "s"),
     **{f"mhaf-yolo-{size}": partial(mhaf, size) for size in "ns"},
+    "damo-yolo-t": damo_yolo,
     "yolo-ms-xs": partial(yolo_ms, "xs"),
     "yolo-ms": partial(yolo_ms, "base"),
     "ssd300": ssd300,

@@ -98,6 +98,7 @@ HEADS: dict[str, tuple[str, Levels, dict[str, Any]]] = {
     "YOLOX": ("head.yolox_head", yolo_levels, {}),
     "GFL": ("head.gfl_head", fpn_levels, {"tower_depth": 2, "base_size": 4}),
     "MHAF-YOLO": ("head.mhaf_head", yolo_levels, {}),
+    "DAMO-YOLO": ("head.zero_head", yolo_levels, {}),
     "RTMDet": ("head.rtm_det_head", fpn_levels, {}),
     "RetinaNet": ("head.retina_net_head", fpn_levels, {"tower_depth": 2, "norm": True, "base_size": 2}),
     "FCOS": ("head.fcos_head", fpn_levels, {"tower_depth": 2}),

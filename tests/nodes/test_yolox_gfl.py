@@ -1,4 +1,4 @@
-"""YOLOX and GFL: figures, SimOTA and quality focal loss by hand, decoding, losses, awkward targets."""
+"""YOLOX, GFL and DAMO-YOLO's head: figures, SimOTA and the losses by hand, decoding, awkward targets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nodes.assign.sim_ota import assign_sim_ota
 from nodes.backbones.yolox import yolox_backbone
 from nodes.heads.gfl import GFLHead
 from nodes.heads.yolox import YOLOXHead
+from nodes.heads.zero_head import ZeroHead
 from nodes.losses.quality_focal import quality_focal_loss, quality_focal_miss
 from tests.nodes.test_reference import ROWS
 from tests.nodes.test_yolov8_head import targets
@@ -130,9 +131,26 @@ def test_gfl_decoding_and_loss_by_hand() -> None:
     assert float(losses["box"]) == pytest.approx(2 * 0.5 * (1 - 0.25), abs=1e-5)
 
 
+def test_zero_head_by_hand() -> None:
+    """A 3x3 convolution to K and one to 4 x 17 values a level, with bias, and a scale a level. One cell of 8 px whose
+    sides are sure of one cell: -4..12 around (4, 4), which is the object; its score 1/2 should be 1."""
+    head = ZeroHead((64, 128, 256), (8, 16, 32))
+    assert params_of(head) == (64 + 128 + 256) * 9 * (80 + 68) + 3 * (80 + 68) + 3
+    head = ZeroHead((4,), (8,), 1, reg_max=4)
+    raw = torch.zeros(1, 21, 1, 1)
+    raw[0, 1:20:5] = 40.0
+    found = head.decode([raw])
+    assert found.boxes[0, 0].tolist() == pytest.approx([-4, -4, 12, 12])
+    losses = head.loss([raw], targets([(-4, -4, 12, 12, 0)]))
+    assert losses["cls"].item() == pytest.approx(0.25 * math.log(2), abs=1e-5)
+    assert losses["box"].item() == pytest.approx(0, abs=1e-5)
+    assert losses["dfl"].item() == pytest.approx(0, abs=1e-5)
+
+
 HEADS = {
     "yolox": lambda classes: YOLOXHead((8, 8), (8, 16), classes, 8, 1),
     "gfl": lambda classes: GFLHead(8, (8, 16), classes, tower_depth=1, base_size=2),
+    "zero": lambda classes: ZeroHead((8, 8), (8, 16), classes),
 }
 
 
