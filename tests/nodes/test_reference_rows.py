@@ -51,7 +51,7 @@ OPEN = {
     r"YOLOv3\|yolo/.*608": SAME,
     r"YOLOv8\|yolov8n-(p2|ghost)": VARIANT,
     r"mmyolo\|": HEAD,
-    r"repo Gold-YOLO\|gold_yolo-l deployed": "its backbone and neck are held as they train, in test_yolov6 and test_gold_yolo",
+    r"repo Gold-YOLO\|gold_yolo-l deployed": "its backbone and neck are held as they train",
     r"MHAF-YOLO\|yolov10n": HEAD,
     r"Block:(HG|SlimNeck|RepHELAN)\|": HEAD,
     r"Block:CSP\|(Bottleneck|C3Ghost|C3TR)\b": OTHER,
