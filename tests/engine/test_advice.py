@@ -1,5 +1,8 @@
 """Advice: each rule speaks when it should, is silent when it should, is mended by its fix and muted by the other."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 from designer.engine.advice import rules
@@ -7,6 +10,8 @@ from designer.engine.propagate import propagate
 from designer.graph import Document
 from designer.graph.storage import dump, parse
 from nodes.sdk.discover import library
+
+ROOT = Path(__file__).parents[2]
 
 
 def classifier(width: int = 32, norm: bool = True) -> Document:
@@ -70,6 +75,43 @@ def test_boxes_smaller_than_two_cells(tmp_path, detector, side, speaks):
         doc_height = detector.data.nodes[0].params["height"]
         detector.apply(found[0].fixes[0].edits, found[0].fixes[0].label)
         assert detector.data.nodes[0].params["height"] == 2 * doc_height
+
+
+def small_objects(tmp_path, doc: Document, side: float) -> Document:
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "labels" / "train" / "a.txt").write_text(f"0 0.5 0.5 {side} 0.9\n")
+    (tmp_path / "data.yaml").write_text("names: [a, b, c]\n")
+    doc.set_data(kind="yolo", path=str(tmp_path / "data.yaml"))
+    return doc
+
+
+@pytest.mark.parametrize(
+    ("component", "params", "side", "words"),
+    [
+        ("pooling.max_pool", {}, 0.1, "keeps the strongest cell"),
+        ("pooling.avg_pool", {}, 0.1, ""),
+        ("pooling.max_pool", {}, 0.9, ""),  # no small objects
+        ("pooling.max_pool", {"kernel_size": 3, "stride": 1, "padding": 1}, 0.1, ""),
+        ("conv.conv_norm_act", {"kernel_size": 7, "stride": 4}, 0.1, "4 times narrower in one step"),
+        ("conv.conv_norm_act", {"kernel_size": 3, "stride": 2}, 0.1, ""),
+    ],
+)
+def test_steps_that_lose_small_objects(tmp_path, component, params, side, words):
+    doc = Document.new("Mine", library().catalogue)
+    image, step = doc.add("io.image_input", height=128, width=128), doc.add(component, title="Step", **params)
+    last, head = doc.add("conv.conv_norm_act", stride=2), doc.add("head.yolov8_head", num_classes=3)
+    for a, b in ((image, step), (step, last), (last, head)):
+        doc.connect(a, b)
+    found = said(small_objects(tmp_path, doc, side), "coarse_steps")
+    assert len(found) == bool(words)
+    assert not words or (words in found[0].message and "smaller than 32 pixels" in found[0].message)
+
+
+def test_the_page_of_advice_is_what_its_script_writes():
+    spec = importlib.util.spec_from_file_location("make_advice", ROOT / "docs" / "make_advice.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.page() == module.PAGE.read_text(encoding="utf-8"), "run: python docs/make_advice.py"
 
 
 def test_a_muted_rule_is_silent_in_this_document_and_its_file():

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
 
 from designer.engine.advice import Design, Rule
+from designer.engine.box_sizes import small_share
 from designer.graph.problems import Fix, Problem
 
 CELLS = 2.0
 """An object should cover this many cells; below, few cells are inside it and none is sure of it."""
 SHARE = 0.1
 """Share of small objects from which it is worth saying."""
-FILES = 200
-"""Label files that are looked at, spread evenly."""
 
 
 def _find(design: Design) -> Iterator[Problem]:
-    settings = design.data.data
-    if settings.kind != "yolo" or not settings.path or design.image_size is None:
-        return
-    sides = _relative_sides(settings.path)
     for node, spec, result in design.nodes():
         strides = result.derived.get("strides")
-        if spec.task not in ("detect", "segment") or not strides or not sides:
+        if spec.task not in ("detect", "segment") or not strides:
             continue
         limit = CELLS * min(strides)
-        # A letterbox keeps the longer side, so a share of it is a share of the model's larger side.
-        small = sum(side * max(design.image_size) < limit for side in sides) / len(sides)
+        small = small_share(design.data.data, design.image_size, limit)
         if small >= SHARE:
             text = (
                 f"{node.title}: {small:.0%} of the objects are smaller than {limit:.0f} px, two cells of its finest "
@@ -46,22 +38,6 @@ def _larger_image(design: Design) -> Iterator[Fix]:
                 for name, value in (("height", height), ("width", width))
             ]
             yield Fix(f"Double the image to {height} x {width}", tuple(edits))
-
-
-@lru_cache(maxsize=8)
-def _relative_sides(path: str) -> tuple[float, ...]:
-    """The shorter side of boxes as a share of the image, from some of the label files below a data set's folder."""
-    folder = Path(path).expanduser()
-    folder = folder if folder.is_dir() else folder.parent
-    files = sorted(folder.glob("**/labels/**/*.txt"))
-    found: list[float] = []
-    for file in files[:: max(1, len(files) // FILES)]:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-            found += [min(float(line.split()[3]), float(line.split()[4])) for line in lines if len(line.split()) == 5]
-        except (OSError, ValueError):  # the trainer names it, with its line
-            continue
-    return tuple(found)
 
 
 RULE = Rule(
