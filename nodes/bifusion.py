@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from nodes.conv import ConvNormAct
+from nodes.fitting import fitted
 from nodes.sdk.declare import Dim, Range, component
 
 ACT = {"activation": "relu"}
@@ -23,12 +23,12 @@ class BiFusion(nn.Module):
     """Joins a level with the deeper one, enlarged by a transposed convolution, and the shallower one, halved by a 3x3.
 
     Args:
-        deep: the deeper map, half the size; as many channels as come out.
+        deep: the deeper map, half the size.
         same: the map whose size counts.
         shallow: the shallower map, twice the size.
         out_channels: channels of each of the three before they are joined, and of the result.
 
-    Shapes: deep [B, out_channels, H/2, W/2], same [B, C, H, W], shallow [B, D, 2H, 2W] -> [B, out_channels, H, W].
+    Shapes: deep [B, E, H/2, W/2], same [B, C, H, W], shallow [B, D, 2H, 2W] -> [B, out_channels, H, W].
     """
 
     def __init__(
@@ -39,11 +39,6 @@ class BiFusion(nn.Module):
         out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
     ) -> None:
         super().__init__()
-        if deep_channels != out_channels:
-            raise ValueError(
-                f"the deeper map has {deep_channels} channels and out_channels is {out_channels}; they must be equal. "
-                f"Set out_channels to {deep_channels}, or put a 1x1 convolution before it."
-            )
         self.up = nn.ConvTranspose2d(deep_channels, out_channels, 2, 2)
         self.same = ConvNormAct(channels, out_channels, 1, **ACT)  # type: ignore[arg-type]
         self.shallow = ConvNormAct(shallow_channels, out_channels, 1, **ACT)  # type: ignore[arg-type]
@@ -53,7 +48,7 @@ class BiFusion(nn.Module):
     def forward(
         self, deep: Float[Tensor, "B C1 H1 W1"], same: Float[Tensor, "B C2 H W"], shallow: Float[Tensor, "B C3 H3 W3"]
     ) -> Float[Tensor, "B D H W"]:
-        larger = self.up(deep)
-        if larger.shape[-2:] != same.shape[-2:]:  # odd sizes: a level of 13 cells has one of 7 below it
-            larger = F.interpolate(larger, same.shape[-2:], mode="nearest")
-        return self.join(torch.cat((larger, self.same(same), self.down(self.shallow(shallow))), 1))
+        height, width = same.shape[-2:]
+        # Of odd sizes, 13 cells above 7, neither comes out exactly.
+        larger, smaller = (fitted(x, height, width) for x in (self.up(deep), self.down(self.shallow(shallow))))
+        return self.join(torch.cat((larger, self.same(same), smaller), 1))

@@ -68,6 +68,8 @@ def bifpn_cell(
     width3: Annotated[int, Dim("C3")],
     width4: Annotated[int, Dim("C4")],
     width5: Annotated[int, Dim("C5")],
+    width6: Annotated[int, Dim("C6")],
+    width7: Annotated[int, Dim("C7")],
     channels: Annotated[int, Range(1, 4096, 8)] = 64,
 ) -> tuple[
     Float[Tensor, "B D H W"],
@@ -78,7 +80,7 @@ def bifpn_cell(
 ]:
     """Once down and once up; on the way up a level also sees what came in. Sums have learned weights.
 
-    p6 and p7 have `channels` channels already; other levels are projected wherever they are used, if they have not.
+    A level of other width is projected to `channels` wherever it is used.
 
     Args:
         channels: channels of every level it gives.
@@ -86,17 +88,17 @@ def bifpn_cell(
     Shapes: p3 to p7 at strides 8 to 128 -> the same levels, `channels` each.
     """
     given = dict(zip(LEVELS, (p3, p4, p5, p6, p7), strict=True))
-    widths = {3: width3, 4: width4, 5: width5}
+    widths = {3: width3, 4: width4, 5: width5, 6: width6, 7: width7}
 
     def taken(level: int, where: str) -> Any:
-        if widths.get(level, channels) == channels:
+        if widths[level] == channels:
             return given[level]
         return g.add(NormedProjection, given[level], name=f"project{level}_{where}", out_channels=channels)
 
     def fuse(name: str, *maps: Any) -> Any:
         return g.add(SeparableFusion, g.add(WeightedAdd, *maps, name=f"sum_{name}"), name=name)
 
-    down = {7: given[7]}
+    down = {7: taken(7, "down")}
     for level in (6, 5, 4, 3):
         own = taken(level, "down")
         down[level] = fuse(f"down{level}", own, g.add(MatchSize, down[level + 1], own, name=f"up{level + 1}"))
