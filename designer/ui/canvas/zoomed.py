@@ -240,6 +240,10 @@ class ZoomedView(NodeViewer):
         self.setRenderHint(QPainter.RenderHint.Antialiasing, not rough)
 
     def pan_by(self, pixels: QPointF) -> None:
+        """Moves what is seen; in a large document the strip that comes in is smoothed once all stands still."""
+        if self._count > lod.MANY and not self._is_far:
+            self.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+            self._still.start()
         self._scene_range.translate(pixels / self.zoom)
         self._update_scene()
 
