@@ -178,10 +178,10 @@ def _settle(compiled: Compiled, images: Tensor) -> None:
 
 def table(results: list[Result]) -> str:
     """Markdown."""
-    lines = ["| head | task | parameters | first loss | last loss | mAP50 | seconds |", "|---|---|--:|--:|--:|--:|--:|"]
+    lines = ["| head | task | parameters | first loss | last loss | mAP50 |", "|---|---|--:|--:|--:|--:|"]
     for r in results:
         values = (r.head, r.task, f"{r.params:,}", f"{r.first_loss:.2f}", f"{r.last_loss:.2f}", f"{r.map50:.3f}")
-        lines.append(f"| {' | '.join(values)} | {r.seconds:.0f} |")
+        lines.append(f"| {' | '.join(values)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -205,7 +205,7 @@ def main() -> None:
     for head in args.heads:
         results.append(overfit(head, args.steps))
         if not args.json:
-            print(table(results[-1:]).splitlines()[-1], flush=True)
+            print(table(results[-1:]).splitlines()[-1], f"{results[-1].seconds:.0f} s", flush=True)
     if args.json:
         print(json.dumps([asdict(r) for r in results]))
     if args.write:
