@@ -203,10 +203,23 @@ def export(
         Path | None, typer.Option(help="Where to; beside the document by default.", show_default=False)
     ] = None,
     weights: Weights = None,
+    opset: Annotated[int, typer.Option(help="ONNX: version of the operators.")] = 20,
+    batch: Annotated[int, typer.Option(help="ONNX: images at once; 0 leaves it free.")] = 0,
+    free_size: Annotated[bool, typer.Option("--free-size", help="ONNX: any height and width, by the stride.")] = False,
+    no_nms: Annotated[bool, typer.Option("--no-nms", help="ONNX: end at the heads, with every candidate.")] = False,
+    precision: Annotated[Literal["fp32", "fp16", "int8"], typer.Option(help="ONNX: int8 needs the data set.")] = "fp32",
+    calibration: Annotated[int, typer.Option(help="ONNX: training images for the ranges of int8.")] = 128,
+    measure: Annotated[int, typer.Option(help="ONNX: validation images for metrics before and after.")] = 0,
+    slim: Annotated[bool, typer.Option("--slim", help="ONNX: simplify with onnxslim.")] = False,
+    openvino: Annotated[bool, typer.Option("--openvino", help="ONNX: write OpenVINO's files too.")] = False,
     json: Json = False,
 ) -> None:
     """Write readable PyTorch code or a verified ONNX file."""
-    from designer.cli.runs import export_model
+    from designer.cli.exporting import export_model
 
+    options = {
+        "opset": opset, "batch": batch, "free_size": free_size, "post": not no_nms, "precision": precision,
+        "calibration": calibration, "measure": measure, "slim": slim, "openvino": openvino,
+    }  # fmt: skip
     with clear_errors():
-        export_model(file, to, out, weights, json)
+        export_model(file, to, out, weights, options, json)

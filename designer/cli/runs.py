@@ -208,24 +208,3 @@ def _rows(found: Found, names: list[str], threshold: float) -> list[dict[str, An
             row["mask"] = {"size": list(runs["size"]), "counts": runs["counts"].decode()}
         rows.append(row)
     return rows
-
-
-def export_model(file: Path, to: str, out: Path | None, weights: Path | None, as_json: bool) -> None:
-    """Exports a document, or a run with its best weights."""
-    from designer.export import export_onnx, export_pytorch
-    from nodes.sdk.discover import library
-
-    if file.is_dir():
-        run = RunFolder.open(file)
-        document, weights, stem = Document(run.document(), library().catalogue), weights or run.path, file.name
-        place = file
-    else:
-        document, stem, place = Document.load(file, library().catalogue), file.stem, file.parent
-    target = out or place / (f"{stem}.onnx" if to == "onnx" else f"{stem}-pytorch")
-    report = (export_onnx if to == "onnx" else export_pytorch)(document.data, target, weights)
-    if as_json:
-        print_json(report.to_json())
-        return
-    console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
-    if weights is None:
-        console.print("The weights are those of a fresh model; give --weights RUN for trained ones.", style="yellow")

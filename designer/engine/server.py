@@ -245,9 +245,11 @@ class Server:
         self, request: Request, document: dict[str, Any], path: str, weights: str = "", **options: Any
     ) -> Any:
         from designer.export import export_onnx
+        from designer.graph.onnx_options import onnx_options
 
+        chosen = onnx_options(**options)
         self._progress(request, 0.1, "Exporting to ONNX and comparing with onnxruntime")
-        return _plain(export_onnx(_document(document), Path(path), weights or None, **options))
+        return _plain(export_onnx(_document(document), Path(path), weights or None, options=chosen))
 
     def _templates(self, request: Request) -> Any:
         from designer.graph.templates import templates

@@ -20,6 +20,7 @@ from designer.engine.compile import Compiled, compile_document
 from designer.engine.pretrained import load_pretrained
 from designer.export.code import write_model
 from designer.export.errors import ExportError
+from designer.export.onnx_check import flat_tensors
 from designer.export.sources import collect
 from designer.export.weights import class_names, load_weights, read_weights, sample_image
 from designer.graph.model import GraphData
@@ -175,8 +176,3 @@ def _verify(folder: Path, compiled: Compiled, sample: torch.Tensor) -> float:
             f"The written code gives other outputs (off by {difference:.2g}). Nothing was exported; please report it."
         )
     return difference
-
-
-def flat_tensors(value: Any) -> list[torch.Tensor]:
-    """The tensors of a nested output, in order."""
-    return [value] if isinstance(value, torch.Tensor) else [t for v in value for t in flat_tensors(v)]

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QDialog, QFileDialog, QLineEdit, QProgressBar, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QLayout, QLineEdit, QProgressBar, QWidget
 
+from designer.graph.onnx_options import OnnxOptions
+from designer.train.events import METRICS
 from designer.ui import wording
 from designer.ui.editors import CalmComboBox
 from designer.ui.engine_link import EngineLink
+from designer.ui.options_form import OptionsForm
 from designer.ui.run_watch import runs_in
 from designer.ui.widgets import button, column, label, row, tool
 from designer.ui.workspace import Workspace
@@ -27,6 +31,7 @@ class Kind:
     title: str
     text: str
     suffix: str
+    options: type[BaseModel] | None = None
 
 
 KINDS = {
@@ -41,6 +46,7 @@ KINDS = {
         "Export ONNX",
         "One file with post-processing and class names inside, checked in onnxruntime against this model.",
         ".onnx",
+        OnnxOptions,
     ),
 }
 
@@ -62,6 +68,10 @@ class ExportDialog(QDialog):
         self.weights = CalmComboBox()
         self.weights.setAccessibleName("Weights")
         self._fill_weights()
+        self.options = OptionsForm(self._kind.options) if self._kind.options else None
+        self.more = button("Options", "ghost", "tune-variant")
+        self.more.setCheckable(True)
+        self.more.toggled.connect(self._on_more)
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.hide()
@@ -75,12 +85,14 @@ class ExportDialog(QDialog):
         self.folder.hide()
         self.cancel = button("Close")
         self.cancel.clicked.connect(self.close)
+        extra: list[QWidget | QLayout] = [row(self.more, 1), self.options] if self.options else []
         self.setLayout(
             column(
                 label(self._kind.title, "title"),
                 label(self._kind.text, "muted", wrap=True),
                 column(label("To", "faint"), row(self.path, browse, gap=4), gap=2),
                 column(label("Weights", "faint"), self.weights, gap=2),
+                *extra,
                 self.progress,
                 self.outcome,
                 row(self.folder, 1, self.cancel, self.export, margins=(0, 8, 0, 0)),
@@ -88,6 +100,14 @@ class ExportDialog(QDialog):
                 gap=12,
             )
         )
+
+        if self.options:
+            self.options.hide()
+
+    def _on_more(self, on: bool) -> None:
+        assert self.options is not None
+        self.options.setVisible(on)
+        self.adjustSize()
 
     def run(self) -> None:
         """Ask the engine to export; the answer comes into this dialog."""
@@ -105,6 +125,7 @@ class ExportDialog(QDialog):
             "document": document.data.model_dump(mode="json"),
             "path": str(self._target),
             "weights": self.weights.currentData() or "",
+            **(self.options.values() if self.options else {}),
         }
         self._engine.ask(self._kind.method, params, self._on_done, self._on_failed, self._on_progress)
 
@@ -164,16 +185,25 @@ class ExportDialog(QDialog):
 def summary(result: Mapping[str, Any]) -> str:
     """What the engine reports, in words: what was written and the difference that was measured."""
     if "opset" in result:
+        shape = " x ".join(map(str, result["input_shape"]))
         lines = [
-            f"{wording.memory(result['size_bytes'])}, opset {result['opset']}, "
-            f"{result['latency_ms']:.3g} ms an image on this machine.",
+            f"{wording.memory(result['size_bytes'])}, opset {result['opset']}, {result['precision']}, input {shape}",
+            f"{result['latency_ms']:.3g} ms a batch on this machine (torch: {result['torch_ms']:.3g} ms)",
             f"Verified in onnxruntime: scores differ from this model's by at most {result['max_abs_diff']:.2g}",
         ]
         if "boxes" in result["outputs"]:
             lines[-1] += f", boxes by {result['boxes_max_abs_diff']:.2g} px"
+        if result["unmatched"]:
+            lines.append(f"{result['unmatched']} of {result['compared']} detections have no partner")
+        for key, name in METRICS.items():
+            if key in result["before"]:
+                before, after = result["before"][key], result["after"][key]
+                lines.append(f"{name} on {result['before']['images']} images: {before:.4f} before, {after:.4f} after")
+        if result["openvino"]:
+            lines.append(f"OpenVINO: {result['openvino']}, scores within {result['openvino_diff']:.2g}")
     else:
         lines = [f"{wording.plural(len(result['files']), 'file')}, {wording.count(result['parameters'])} parameters."]
         difference = result["max_abs_diff"]
         same = "are equal to this model's bit for bit" if difference == 0 else f"differ by at most {difference:.2g}"
         lines.append(f"Verified by running it without Netwright: its outputs {same}")
-    return f"Written to {result['path']}\n" + "\n".join(lines) + "."
+    return f"Written to {result['path']}\n" + ".\n".join(lines) + "."

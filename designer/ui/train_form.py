@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import typing
 from pathlib import Path
 from typing import Any
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QScrollArea, QWidget
 
@@ -17,6 +13,7 @@ from designer.graph.training import DataSettings, TrainingSettings
 from designer.ui import wording
 from designer.ui.editors import CalmComboBox, ChoiceEditor, ParamEditor, editor_for
 from designer.ui.inspector_pages import image_input
+from designer.ui.options_form import param_of
 from designer.ui.widgets import ElidedLabel, button, column, row, tool
 from nodes.sdk.spec import Param
 
@@ -25,25 +22,6 @@ SHAPES_FIELDS = ("classes", "train_images", "val_images", "max_objects")
 DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Apple GPU"))
 _CHOICES = {"sgd": "SGD", "adamw": "AdamW", "cosine": "Cosine", "step": "Step", "constant": "Constant"}
 KINDS = ("shapes", "coco", "yolo", "folder")
-
-
-def param_of(section: type[BaseModel], name: str) -> Param:
-    """A field of a settings section as a parameter, so that it gets the same editor as a node's."""
-    field: FieldInfo = section.model_fields[name]
-    limits = {type(m): m for m in field.metadata}
-    low = limits[Ge].ge if Ge in limits else limits[Gt].gt if Gt in limits else None
-    high = limits[Le].le if Le in limits else limits[Lt].lt if Lt in limits else None
-    choices = typing.get_args(field.annotation)
-    kinds: dict[Any, str] = {int: "int", float: "float", bool: "bool", str: "str"}
-    return Param(
-        name=name,
-        type="choice" if choices else kinds[field.annotation],  # type: ignore[arg-type]
-        default=field.default,
-        minimum=low,
-        maximum=high,
-        choices=choices,
-        help=field.description or "",
-    )
 
 
 class TrainForm(QScrollArea):

@@ -3,13 +3,24 @@
 import os
 import signal
 
+import onnx
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLabel, QLineEdit, QTabBar
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QTabBar,
+)
 
 from designer.graph.document import Document
+from designer.graph.onnx_options import OnnxOptions
 from designer.graph.storage import dump
 from designer.ui import theme, wording
 from designer.ui.export_dialog import ExportDialog
@@ -253,6 +264,24 @@ def test_export_says_what_was_verified(window, qtbot, home):
     qtbot.mouseClick(dialog.export, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "/proc/nowhere" in dialog.outcome.text(), timeout=90_000)
     assert "Choose another place" in dialog.outcome.text()
+    dialog.close()
+
+
+def test_onnx_options_reach_the_file(window, qtbot, home):
+    window.open_quick_start()
+    small(window.workspace.document)
+    window.commands["export_onnx"].trigger()
+    dialog = window.findChild(ExportDialog)
+    assert not dialog.options.isVisible()
+    qtbot.mouseClick(dialog.more, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(dialog.options.isVisible)
+    assert dialog.options.values() == OnnxOptions().model_dump()
+    qtbot.mouseClick(dialog.options.editors["post"].findChild(QCheckBox), Qt.MouseButton.LeftButton)
+    dialog.path.setText(str(home / "out.onnx"))
+    qtbot.mouseClick(dialog.export, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "Verified" in dialog.outcome.text(), timeout=120_000)
+    assert "input batch x 3 x 64 x 64" in dialog.outcome.text()
+    assert [o.name for o in onnx.load(home / "out.onnx").graph.output] == ["boxes", "scores"]
     dialog.close()
 
 

@@ -1,0 +1,38 @@
+"""`netwright export`: a document or a run as PyTorch code or an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from designer.cli.output import console, print_json
+from designer.graph import Document
+from designer.train.run import RunFolder
+
+
+def export_model(
+    file: Path, to: str, out: Path | None, weights: Path | None, options: dict[str, Any], as_json: bool
+) -> None:
+    """Exports a document, or a run with its best weights. `options` are those of an ONNX file."""
+    from designer.export import export_onnx, export_pytorch
+    from designer.graph.onnx_options import onnx_options
+    from nodes.sdk.discover import library
+
+    chosen = onnx_options(**options)
+    if file.is_dir():
+        run = RunFolder.open(file)
+        document, weights, stem = Document(run.document(), library().catalogue), weights or run.path, file.name
+        place = file
+    else:
+        document, stem, place = Document.load(file, library().catalogue), file.stem, file.parent
+    target = out or place / (f"{stem}.onnx" if to == "onnx" else f"{stem}-pytorch")
+    if to == "onnx":
+        report: Any = export_onnx(document.data, target, weights, options=chosen)
+    else:
+        report = export_pytorch(document.data, target, weights)
+    if as_json:
+        print_json(report.to_json())
+        return
+    console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
+    if weights is None:
+        console.print("The weights are those of a fresh model; give --weights RUN for trained ones.", style="yellow")

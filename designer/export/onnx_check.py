@@ -1,0 +1,147 @@
+"""An ONNX file in onnxruntime beside the torch model it was made from: differences, metrics and latency."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nodes.types import Detections, MaskDetections, MaskPredictions, Predictions, Structured
+
+KINDS: tuple[type[Structured], ...] = (Detections, MaskDetections, Predictions, MaskPredictions)
+"""What a model's outputs can be together, told apart by the names of the outputs."""
+
+
+class Difference(NamedTuple):
+    """How far two runtimes are apart on one batch.
+
+    Attributes:
+        scores: largest difference of a score, a logit or a value.
+        boxes: largest difference of a matched box's corner in pixels; 0 without boxes.
+        unmatched: detections with a score of 0.05 or more that have no partner.
+        compared: detections or values that were compared.
+    """
+
+    scores: float
+    boxes: float
+    unmatched: int
+    compared: int
+
+
+class OnnxModel(nn.Module):
+    """An ONNX file that is called like the torch model, on the CPU: it can be compared and measured in its place."""
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        super().__init__()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.names = [output.name for output in self.session.get_outputs()]
+
+    def forward(self, *images: Tensor) -> Any:
+        names = [i.name for i in self.session.get_inputs()]
+        feed = {name: image.cpu().numpy() for name, image in zip(names, images, strict=True)}
+        return structured(self.names, [torch.from_numpy(value) for value in self.session.run(None, feed)])
+
+
+class OpenvinoModel(nn.Module):
+    """The same for OpenVINO's file, on the CPU."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        import openvino
+
+        self.network = openvino.compile_model(
+            openvino.Core().read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        )
+        self.names = [output.get_any_name() for output in self.network.outputs]
+
+    def forward(self, *images: Tensor) -> Any:
+        found = self.network([image.cpu().numpy() for image in images])
+        return structured(self.names, [torch.from_numpy(found[output].copy()) for output in self.network.outputs])
+
+
+def structured(names: Sequence[str], values: Sequence[Tensor]) -> Any:
+    """Outputs as the torch model gives them: detections or predictions where the names say so, else one or a tuple."""
+    for kind in KINDS:
+        if tuple(names) == kind._fields:
+            return kind(*values)
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def compare(expected: Any, got: Any, names: Sequence[str]) -> Difference:
+    """Compares what torch gave with what another runtime gave; `names` are those of the outputs."""
+    if isinstance(expected, (Detections, MaskDetections)):
+        return _match(expected, got)
+    scores = boxes = 0.0
+    count = 0
+    for name, a, b in zip(names, flat_tensors(expected), flat_tensors(got), strict=True):
+        difference = float((a.double() - b.double()).abs().max()) if a.numel() else 0.0
+        count += a.numel()
+        if name.endswith("boxes"):
+            boxes = max(boxes, difference)
+        else:
+            scores = max(scores, difference)
+    return Difference(scores, boxes, 0, count)
+
+
+def worst(differences: Sequence[Difference]) -> Difference:
+    """The largest of each figure, and all that was compared."""
+    return Difference(
+        max(d.scores for d in differences), max(d.boxes for d in differences),
+        max(d.unmatched for d in differences), sum(d.compared for d in differences),
+    )  # fmt: skip
+
+
+def _match(expected: Detections | MaskDetections, got: Detections | MaskDetections, least: float = 0.05) -> Difference:
+    """Compares detections as sets: each with its nearest of the same class, since equal scores may change places.
+
+    A mask counts with the mean difference of its cells: where a border moves by a rounding, single cells jump.
+    """
+    scores, boxes, lost, compared = 0.0, 0.0, 0, 0
+    for i in range(len(expected.labels)):
+        wanted = ((expected.labels[i] >= 0) & (expected.scores[i] >= least)).nonzero()[:, 0]
+        compared += len(wanted)
+        for row in wanted:
+            same = (got.labels[i] == expected.labels[i][row]).nonzero()[:, 0]
+            if not len(same):
+                lost += 1
+                continue
+            apart = (got.boxes[i][same] - expected.boxes[i][row]).abs().amax(1)
+            near = int(apart.argmin())
+            if float(apart[near]) > 1.0:
+                lost += 1
+                continue
+            boxes = max(boxes, float(apart[near]))
+            scores = max(scores, float((got.scores[i][same[near]] - expected.scores[i][row]).abs()))
+            if isinstance(expected, MaskDetections) and isinstance(got, MaskDetections):
+                scores = max(scores, float((got.masks[i][same[near]] - expected.masks[i][row]).abs().mean()))
+    return Difference(scores, boxes, lost, compared)
+
+
+def latencies(first: Callable[[], Any], second: Callable[[], Any], runs: int = 7) -> tuple[float, float]:
+    """Median milliseconds of two calls, run in turns after one of each that warms up."""
+    times: tuple[list[float], list[float]] = ([], [])
+    with torch.no_grad():
+        for _ in range(runs + 1):
+            for call, kept in zip((first, second), times, strict=True):
+                start = time.perf_counter()
+                call()
+                kept.append((time.perf_counter() - start) * 1e3)
+    return _median(times[0][1:]), _median(times[1][1:])
+
+
+def _median(values: list[float]) -> float:
+    return round(sorted(values)[len(values) // 2], 2)
+
+
+def flat_tensors(value: Any) -> list[Tensor]:
+    """The tensors of a nested output, in order."""
+    return [value] if isinstance(value, Tensor) else [t for v in value for t in flat_tensors(v)]

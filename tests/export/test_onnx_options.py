@@ -1,0 +1,122 @@
+"""What an ONNX file can be asked for: free sizes, no NMS, a fixed batch, float16, 8 bits, a refusal in words."""
+
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from designer.engine.compile import compile_document
+from designer.export import export_onnx
+from designer.export.errors import ExportError
+from designer.export.weights import sample_image
+from designer.graph import Document
+from designer.graph.errors import NetwrightError
+from designer.graph.onnx_options import OnnxOptions, onnx_options
+from nodes.reparam import fuse
+from tests.export.test_export import weights  # noqa: F401  (a fixture)
+
+
+def session_of(path):
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def operators(path):
+    return [n.op_type for n in onnx.load(path).graph.node]
+
+
+def test_any_size_and_no_nms(tmp_path, detector, weights):  # noqa: F811
+    compiled, path = weights(detector)
+    report = export_onnx(detector.data, tmp_path / "m.onnx", path, options=OnnxOptions(free_size=True, post=False))
+    assert report.input_shape == ["batch", 3, "height", "width"]
+    assert report.outputs == ["boxes", "scores"]
+    assert "Loop" not in operators(tmp_path / "m.onnx")
+    assert report.boxes_max_abs_diff < 1e-3 * 64
+    head = compiled.model.get_submodule("head")
+    before = []
+    head.register_forward_hook(lambda _m, _i, out: before.append(out))
+    for size in ((64, 64), (96, 160), (32, 64)):
+        image = sample_image((1, 3, *size), 2)
+        with torch.no_grad():
+            compiled.model(image)
+        boxes, scores = session_of(tmp_path / "m.onnx").run(None, {"image": image.numpy()})
+        np.testing.assert_allclose(boxes, before[-1].boxes.numpy(), atol=1e-3 * max(size))
+        np.testing.assert_allclose(scores, before[-1].scores.numpy(), atol=1e-4)
+
+
+def test_a_fixed_batch_is_fixed(tmp_path, classifier):
+    report = export_onnx(classifier.data, tmp_path / "m.onnx", options=OnnxOptions(batch=4, opset=18))
+    assert report.input_shape == [4, 3, 32, 32]
+    model = onnx.load(tmp_path / "m.onnx")
+    assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [4, 3, 32, 32]
+    assert model.opset_import[0].version == 18
+
+
+def test_float16_keeps_boxes_exact(tmp_path, detector, weights):  # noqa: F811
+    compiled, path = weights(detector)
+    half = export_onnx(detector.data, tmp_path / "h.onnx", path, options=OnnxOptions(precision="fp16"))
+    assert half.size_bytes < 2.3 * sum(p.numel() for p in compiled.model.parameters())
+    assert half.compared > 0
+    assert half.unmatched <= 0.05 * half.compared
+    assert half.max_abs_diff < 0.01
+    assert half.boxes_max_abs_diff < 0.5
+    kinds = {o.type.tensor_type.elem_type for o in onnx.load(tmp_path / "h.onnx").graph.output}
+    assert onnx.TensorProto.FLOAT16 not in kinds
+
+
+def test_eight_bits_say_what_they_cost(tmp_path, detector, weights):  # noqa: F811
+    compiled, path = weights(detector)
+    options = OnnxOptions(precision="int8", calibration=8, measure=4)
+    report = export_onnx(detector.data, tmp_path / "q.onnx", path, options=options)
+    assert report.size_bytes < 1.3 * sum(p.numel() for p in compiled.model.parameters())
+    assert report.before["images"] == report.after["images"] == 4
+    assert abs(report.before["map50"] - report.after["map50"]) < 0.2
+    assert "4 validation images, torch -> this file" in report.text()
+    model = onnx.load(tmp_path / "q.onnx")
+    quantised = {n.op_type for n in model.graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= quantised
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["q.onnx", "w.safetensors"]
+
+
+def test_branches_are_merged(tmp_path, catalogue):
+    doc = Document.new("Branches", catalogue)
+    nodes = [doc.add("io.image_input", height=32, width=32), doc.add("backbone.efficient_rep")]
+    nodes.append(doc.add("head.classification_head", num_classes=3))
+    doc.connect(nodes[0], nodes[1])
+    doc.connect(nodes[1], nodes[2], "p5")
+    export_onnx(doc.data, tmp_path / "m.onnx", options=OnnxOptions(batch=1))
+    convolutions = [m for m in fuse(compile_document(doc.data).model).modules() if isinstance(m, torch.nn.Conv2d)]
+    assert operators(tmp_path / "m.onnx").count("Conv") == len(convolutions)
+    assert "BatchNormalization" not in operators(tmp_path / "m.onnx")
+
+
+def test_slim_and_openvino(tmp_path, detector, weights):  # noqa: F811
+    pytest.importorskip("onnxslim")
+    pytest.importorskip("openvino")
+    _, path = weights(detector)
+    report = export_onnx(detector.data, tmp_path / "m.onnx", path, options=OnnxOptions(slim=True, openvino=True))
+    assert report.max_abs_diff < 1e-4
+    assert report.openvino == tmp_path / "m.xml"
+    assert report.openvino.with_suffix(".bin").is_file()
+    assert report.openvino_diff < 1e-3
+
+
+def test_refusals_say_what_to_do(tmp_path, catalogue, monkeypatch):
+    with pytest.raises(NetwrightError, match="opset is 5"):
+        onnx_options(opset=5)
+    doc = Document.new("Fixed", catalogue)
+    image = doc.add("io.image_input", height=64, width=64)
+    stem, head = doc.add("backbone.csp_darknet"), doc.add("head.ssd_head")
+    for name, value in {"boxes_per_cell": (4, 4, 4), "scales": (6, 13, 26, 51), "steps": ()}.items():
+        doc.set_param(head, name, value)
+    doc.connect(image, stem)
+    for level in ("p3", "p4", "p5"):
+        doc.connect(stem, head, level)
+    with pytest.raises(ExportError, match=r"64 x 64 pixels.*fixed size"):
+        export_onnx(doc.data, tmp_path / "m.onnx", options=OnnxOptions(free_size=True))
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ExportError, match="pip install openvino"):
+        export_onnx(doc.data, tmp_path / "m.onnx", options=OnnxOptions(openvino=True))
+    assert not list(tmp_path.iterdir())
