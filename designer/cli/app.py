@@ -133,6 +133,19 @@ def summary(file: File, json: Json = False) -> None:
 
 
 @app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Say what differs between two documents, or the documents of two runs."""
+    from designer.cli.documents import diff_documents
+
+    with clear_errors():
+        diff_documents(a, b, json)
+
+
+@app.command()
 def anchors(
     file: File,
     write: Annotated[bool, typer.Option("--write", help="Write the fitted anchors into the document.")] = False,

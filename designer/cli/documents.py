@@ -1,4 +1,4 @@
-"""Commands about documents: new, templates, components, check, summary."""
+"""Commands about documents: new, templates, components, check, summary, diff."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from designer.cli.output import console, count, fail, giga, megabytes, print_jso
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.problems import Problem
+from designer.graph.storage import read
 from designer.graph.templates import load_template
 from designer.graph.templates import templates as all_templates
 
@@ -156,6 +157,22 @@ def summarise(file: Path, as_json: bool) -> None:
         f"{giga(totals['macs'])} GMACs, {megabytes(totals['activation_bytes'])} of activations an image",
         highlight=False,
     )
+
+
+def diff_documents(a: Path, b: Path, as_json: bool) -> None:
+    """Lists what differs; a run folder stands for its frozen document."""
+    from designer.graph.compare import differences
+    from designer.train.run import RunFolder
+
+    first, second = (RunFolder.open(p).document() if p.is_dir() else read(p) for p in (a, b))
+    found = differences(first, second)
+    if as_json:
+        print_json({"a": str(a), "b": str(b), "equal": not found, "differences": [d.to_json() for d in found]})
+        return
+    for one in found:
+        console.print(one.text, highlight=False, markup=False, soft_wrap=True)
+    if not found:
+        console.print("No difference: both train alike.")
 
 
 def _shape(info: Any) -> str:

@@ -169,3 +169,14 @@ def test_without_a_display_gui_says_so(tmp_path):
     process.kill()
     process.wait()
     assert first.startswith("No display found")
+
+
+def test_diff_says_what_was_changed(tmp_path, quick):
+    other = load_template("quick-start")
+    other.set_training(epochs=3)
+    other.save(tmp_path / "other.netwright")
+    said = run("diff", quick, "other.netwright", cwd=tmp_path).stdout
+    assert "Image: height 64 -> " in said
+    assert "training: epochs 1 -> 3" in said
+    found = json.loads(run("diff", quick, quick, "--json", cwd=tmp_path).stdout)
+    assert found["equal"] and found["differences"] == []
