@@ -138,7 +138,8 @@ class _Export:
             raise self._explained(error) from None
         assert program is not None
         # The exporter may give up on free sides without a word and write down those of the sample.
-        if any(isinstance(program.model.graph.inputs[0].shape[side], int) for side in free):
+        written = list(program.model.graph.inputs[0].shape or ())
+        if any(isinstance(written[side], int) for side in free):
             raise (
                 self._fixed()
                 if self.options.free_size

@@ -18,14 +18,6 @@ class OnnxOptions(BaseModel):
         20, ge=18, le=24, title="Opset", description="Version of the operators; older runtimes want less."
     )
     batch: int = Field(0, ge=0, le=1024, title="Batch size", description="Images at once; 0 leaves it free.")
-    free_size: bool = Field(
-        False, title="Any image size", description="Height and width stay free, in multiples of the largest stride."
-    )
-    post: bool = Field(
-        True,
-        title="NMS inside",
-        description="Off: the file ends at the heads, with every candidate and its scores.",
-    )
     precision: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", title="Precision", description="float32, float16, or 8-bit integers fitted on calibration images."
     )
@@ -36,6 +28,14 @@ class OnnxOptions(BaseModel):
         0, ge=0, le=1_000_000, title="Measure on",
         description="Validation images for metrics before and after; 0 measures int8 on 128, the others not at all.",
     )  # fmt: skip
+    free_size: bool = Field(
+        False, title="Any image size", description="Height and width stay free, in multiples of the largest stride."
+    )
+    post: bool = Field(
+        True,
+        title="NMS inside",
+        description="Off: the file ends at the heads, with every candidate and its scores.",
+    )
     slim: bool = Field(False, title="Simplify", description="Folds constants, joins what repeats (onnxslim).")
     openvino: bool = Field(False, title="OpenVINO", description="Writes the model for Intel's runtime too (openvino).")
 

@@ -107,7 +107,14 @@ class ExportDialog(QDialog):
     def _on_more(self, on: bool) -> None:
         assert self.options is not None
         self.options.setVisible(on)
-        self.adjustSize()
+        self._fit()
+
+    def _fit(self) -> None:
+        """Grows or shrinks to what is shown now."""
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()
+        self.resize(self.width(), layout.totalHeightForWidth(self.width()))
 
     def run(self) -> None:
         """Ask the engine to export; the answer comes into this dialog."""
@@ -151,6 +158,7 @@ class ExportDialog(QDialog):
         self.outcome.style().polish(self.outcome)
         self.outcome.setText(text)
         self.outcome.show()
+        self._fit()
 
     def _default_path(self) -> Path:
         document = self._workspace.document

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from PySide6.QtWidgets import QGridLayout, QWidget
 
-from designer.ui.editors import ParamEditor, editor_for
-from designer.ui.widgets import ElidedLabel, column
+from designer.ui.editors import BoolEditor, ParamEditor, editor_for
+from designer.ui.widgets import ElidedLabel, column, label, row
 from nodes.sdk.spec import Param
 
 
@@ -44,17 +44,22 @@ class OptionsForm(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(6)
-        for place, (name, info) in enumerate(section.model_fields.items()):
+        place, switched = 0, False
+        for name, info in section.model_fields.items():
             editor = self.editors[name] = editor_for(param_of(section, name))
             editor.set_value(info.default)
-            text = ElidedLabel(info.title or name, "faint")
+            switch = isinstance(editor, BoolEditor)
+            title = info.title or name
+            text = label(title) if switch else ElidedLabel(title, "faint")
             text.setBuddy(editor)
-            editor.setAccessibleName(info.title or name)
-            for widget in (text, editor):
-                widget.setToolTip(info.description or "")
+            editor.setAccessibleName(title)
             cell = QWidget()
-            cell.setLayout(column(text, editor, gap=2))
+            cell.setToolTip(info.description or "")
+            cell.setLayout(row(text, 1, editor, gap=4) if switch else column(text, editor, gap=2))
+            place += place % 2 if switch and not switched else 0  # switches begin a row of their own
+            switched = switched or switch
             grid.addWidget(cell, place // 2, place % 2)
+            place += 1
         grid.setColumnStretch(0, 1)
         grid.setColumnStretch(1, 1)
 
