@@ -55,7 +55,9 @@ def before_training(data: GraphData) -> None:
     from designer.train.loop import make_accelerator
     from designer.train.memory import check_batch
     from designer.train.tasks import task_of
+    from designer.train.trackers import check_tracker
 
+    check_tracker(data.training.tracker)
     compiled = compile_document(data)
     task = task_of(compiled)
     splits = load_dataset(data.data, compiled.image_size, task, data.training)

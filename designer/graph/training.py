@@ -43,6 +43,9 @@ class TrainingSettings(Section):
         0, ge=0, title="Patience", description="Stop after so many evaluations without gain; 0: never."
     )
     checkpoint_every: int = Field(1, ge=1, title="Checkpoint every", description="Epochs between checkpoints.")
+    tracker: Literal["none", "mlflow", "wandb"] = Field(
+        "none", title="Tracker", description="MLflow or Weights & Biases, beside TensorBoard's log."
+    )
     flip: float = Field(0.5, ge=0, le=1, title="Flip", description="Chance of a horizontal flip.")
     jitter: float = Field(0.5, ge=0, le=1, title="Colour jitter", description="Strength of the colour changes.")
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,12 +20,16 @@ from designer.engine.pretrained import load_pretrained
 from designer.graph.errors import NetwrightError
 from designer.train import checkpoint, control
 from designer.train.checks import check_classes, misfits
+from designer.train.environment import record_environment
 from designer.train.events import EventWriter
+from designer.train.live import Live
 from designer.train.memory import check_batch
 from designer.train.optim import make_average, make_optimizer, schedule
+from designer.train.quality import save_quality
 from designer.train.run import RunError, RunFolder
 from designer.train.samples import save_samples
 from designer.train.tasks import BEST, evaluate, task_of
+from designer.train.trackers import Trackers
 
 EVENT_EVERY = 0.1
 """Seconds between step events; the first steps and the last of each epoch are always told."""
@@ -78,16 +83,14 @@ class Trainer:
         self.resumed_from: int | None = None
         if resume:
             self._restore()
+        self.live = Live(run, self.document, self.compiled, self.device)
+        self.trackers = Trackers(run, self.document)
         self.events = EventWriter(run.events_path)
-        self.board: Any = None
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
     def train(self) -> dict[str, Any]:
         """Trains to the end, to a stop command, or until patience runs out. Returns the last metrics."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.board = SummaryWriter(str(self.run.tensorboard))
         self._say_start()
         metrics: dict[str, Any] = {}
         try:
@@ -108,7 +111,7 @@ class Trainer:
                     break
             self.events.write("finished", step=self.step, epoch=self.epoch, values=metrics)
         finally:
-            self.board.close()
+            self.trackers.close()
             self.events.close()
         return metrics
 
@@ -145,7 +148,7 @@ class Trainer:
         generator.manual_seed(self.settings.seed * 1_000_003 + self.epoch)
         if self.loader.num_workers == 0:
             torch.manual_seed(self.settings.seed * 1_000_003 + self.epoch + 1)
-        for number, batch in enumerate(self.loader, 1):
+        for number, batch in enumerate(self.live.waiting(self.loader), 1):
             if number == done and state is not None:
                 checkpoint.restore_rng(state)
             if number > done:
@@ -156,18 +159,29 @@ class Trainer:
             group["lr"] = self.settings.learning_rate * self.factor(self.step)
         images, targets = batch.to(self.device)
         with self.accelerator.accumulate(self.network):
-            with self.accelerator.autocast():
-                raws = self.network(images)
-                parts = self._losses(raws, targets)
+            with self.live.watching(self.step):
+                parts = self._forward(images, targets)
             loss = torch.stack(list(parts.values())).sum()
+            self.live.look_at(loss)
             self.accelerator.backward(loss)
-            if self.accelerator.sync_gradients and self.settings.clip_norm:
-                self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+            if not self.live.is_finite():  # asked before the weights are spoilt, so that the step can be repeated
+                terms = ", ".join(f"{k} {v.item():g}" for k, v in parts.items())
+                why = self.live.explain(partial(self._forward, images, targets), images, self.settings.learning_rate)
+                raise Diverged(f"The loss is {loss.item()} at step {self.step + 1} ({terms}). {why}")
+            if self.accelerator.sync_gradients:
+                norm = self.settings.clip_norm or math.inf
+                self.live.norm = self.accelerator.clip_grad_norm_(self.network.parameters(), norm)
+            self.live.before_update(self.step)
             self.optimizer.step()
             self.optimizer.zero_grad()
         if self.average is not None and self.accelerator.sync_gradients:
             self.average.update_parameters(self.compiled.model)
         return loss.detach(), {name: part.detach() for name, part in parts.items()}
+
+    def _forward(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
+        """A forward pass in the run's precision; the losses by name."""
+        with self.accelerator.autocast():
+            return self._losses(self.network(images), targets)
 
     def _losses(self, raws: tuple[Any, ...], targets: Any) -> dict[str, Tensor]:
         """The losses of all heads; with several, named after their node."""
@@ -180,16 +194,19 @@ class Trainer:
 
     def _evaluate(self) -> dict[str, Any]:
         model = self.average.module if self.average is not None else self.compiled.model
-        metrics = evaluate(model, self.val_loader, self.task, self.splits.class_names, self.device)
+        metrics = evaluate(
+            model, self.val_loader, self.task, self.splits.class_names, self.device,
+            on_quality=lambda quality, values: save_quality(
+                self.run.evaluation_path, quality, values, self.epoch, self.step
+            ),
+        )  # fmt: skip
         self.compiled.train()
         value = float(metrics[BEST[self.task]])
         improved = self.best is None or value > self.best
         self.best = value if improved else self.best
         self.since_best = 0 if improved else self.since_best + 1
         self.events.write("metrics", epoch=self.epoch, step=self.step, values=metrics)
-        for name, number in metrics.items():
-            if isinstance(number, float):
-                self.board.add_scalar(f"val/{name}", number, self.step)
+        self.trackers.log({f"val/{name}": number for name, number in metrics.items()}, self.step)
         save_samples(
             model,
             self.splits.val,
@@ -206,6 +223,7 @@ class Trainer:
     # -- telling and obeying -----------------------------------------------------------------------------------------
 
     def _say_start(self) -> None:
+        record_environment(self.run, self.document, self.splits, self.device)
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         self.events.write(
             "start",
@@ -230,24 +248,19 @@ class Trainer:
         if now - self._told < EVENT_EVERY and not last and self.step > 20:
             return
         value = float(loss)  # waits for the device, hence not at every step
-        if not math.isfinite(value):
-            terms = ", ".join(f"{k} {float(v):g}" for k, v in parts.items())
-            raise Diverged(
-                f"The loss is {value} at step {self.step} ({terms}). Lower the learning rate "
-                f"({self.settings.learning_rate:g}) or lengthen the warm-up; the last checkpoint is kept."
-            )
         rate = self._images / max(1e-9, now - self._clock)
         left = (self.steps - self.step) * (now - self._clock) / max(1, self._images) * self.settings.batch
         values = {k: float(v) for k, v in parts.items()}
         lr = self.optimizer.param_groups[0]["lr"]
+        live = self.live.fields([group["lr"] for group in self.optimizer.param_groups])
         self.events.write(
             "step", step=self.step, epoch=self.epoch, loss=value, losses=values, lr=lr,
-            images_per_s=round(rate, 2), eta_s=round(left, 1),
+            images_per_s=round(rate, 2), eta_s=round(left, 1), **live,
         )  # fmt: skip
-        self.board.add_scalar("train/loss", value, self.step)
-        for key, number in values.items():
-            self.board.add_scalar(f"train/{key}", number, self.step)
-        self.board.add_scalar("train/lr", lr, self.step)
+        for fault in self.live.faults(value, values):
+            self.events.write("warning", step=self.step, **fault.event())
+        said = {"loss": value, **values, "lr": lr, "images_per_s": rate, **live}
+        self.trackers.log({f"train/{name}": number for name, number in said.items()}, self.step)
         self._told = now
 
     def _obey(self) -> bool:
@@ -260,6 +273,7 @@ class Trainer:
             while (command := control.take(self.run)) not in ("resume", "stop"):
                 time.sleep(0.1)
             self._clock += time.perf_counter() - began
+            self.live.restart()
             if command == "resume":
                 self.events.write("resumed", step=self.step)
         elif command == "save":

@@ -6,10 +6,12 @@ import contextlib
 import io
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from designer.data.masks import Runs, area_of
+from designer.train.quality import ImageBoxes, classification_quality, detection_quality
 
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
 
@@ -70,6 +72,18 @@ class CocoMap:
             values.update({f"mask_{name}": masks[name] for name in NAMES}, per_class=masks["per_class"])
         return values
 
+    def quality(self) -> dict[str, Any]:
+        """Figures of each class, confusion matrix and curves of the boxes (`quality.py`)."""
+        images = []
+        groups: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]] = [([], []) for _ in self._images]
+        for side, entries in enumerate((self._truths, self._found)):
+            for entry in entries:
+                groups[entry["image_id"] - 1][side].append(entry)
+        for truth, found in groups:
+            scores = np.array([entry["score"] for entry in found], np.float64)
+            images.append(ImageBoxes(*_corners(truth), *_corners(found), scores))
+        return detection_quality(images, self.class_names)
+
     def _measure(self, kind: str) -> dict[str, Any]:
         from faster_coco_eval import COCO, COCOeval_faster
 
@@ -97,11 +111,21 @@ class CocoMap:
         return {**{n: float(s) for n, s in zip(NAMES, evaluation.stats[:6], strict=True)}, "per_class": per_class}
 
 
+def _corners(entries: list[dict[str, Any]]) -> tuple[Any, Any]:
+    """Corners [N, 4] and class indices [N] of COCO's entries."""
+    boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes, np.array([entry["category_id"] - 1 for entry in entries], np.int64)
+
+
 class TopK:
     """Share of images whose class is the first, or among the first five, by score."""
 
-    def __init__(self) -> None:
+    def __init__(self, class_names: list[str] | None = None) -> None:
         self.images = self.first = self.fifth = 0
+        self.class_names = class_names or []
+        self._true: list[int] = []
+        self._said: list[int] = []
 
     def add(self, scores: Tensor, labels: Tensor) -> None:
         """Adds a batch: scores [B, K], labels [B]."""
@@ -110,10 +134,16 @@ class TopK:
         self.images += len(labels)
         self.first += int(hit[:, :1].sum())
         self.fifth += int(hit.any(1).sum())
+        self._true += labels.tolist()
+        self._said += ranked[:, 0].tolist()
 
     def compute(self) -> dict[str, Any]:
         total = max(1, self.images)
         return {"top1": self.first / total, "top5": self.fifth / total}
+
+    def quality(self) -> dict[str, Any]:
+        """Figures of each class and the confusion matrix (`quality.py`)."""
+        return classification_quality(np.array(self._true, int), np.array(self._said, int), self.class_names)
 
 
 def real(detections: Any, index: int) -> tuple[Tensor, Tensor, Tensor]:

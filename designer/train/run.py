@@ -37,6 +37,10 @@ class RunFolder:
         self.samples = path / "samples"
         self.plots = path / "plots"
         self.tensorboard = path / "tensorboard"
+        self.environment_path = path / "environment.json"
+        self.evaluation_path = path / "evaluation.json"
+        self.statistics_path = path / "statistics.json"
+        self.note_path = path / "note.txt"
 
     @classmethod
     def create(cls, root: Path, data: GraphData, name: str = "") -> RunFolder:

@@ -70,11 +70,22 @@ def detect(model: nn.Module, images: Tensor) -> Detections | MaskDetections:
 def evaluate(
     model: nn.Module, loader: DataLoader[Any], task: str, class_names: list[str], device: torch.device,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
+    on_quality: Callable[[dict[str, Any], dict[str, Any]], None] = lambda quality, values: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Metrics of a model in eval mode over a loader, as its task's measure names them, and `images`."""
+    """Metrics of a model in eval mode over a loader, as its task's measure names them, and `images`.
+
+    Args:
+        model: ends in predictions, detections or the scores of classes.
+        loader: gives batches that are not augmented.
+        task: `detect`, `segment` or `classify`.
+        class_names: of the labels.
+        device: where the model is.
+        on_batch: is told how many batches are done and how many there are.
+        on_quality: is given the figures of each class, confusion matrix and curves, and the metrics.
+    """
     training = model.training
     model.eval()
-    measure: CocoMap | TopK = TopK() if task == "classify" else CocoMap(class_names, masks=task == "segment")
+    measure: CocoMap | TopK = TopK(class_names) if task == "classify" else CocoMap(class_names, masks=task == "segment")
     images = 0
     total = len(loader)
     batch: Batch
@@ -90,7 +101,9 @@ def evaluate(
                 _add_detections(measure, detect(model, inputs), batch)
         on_batch(done, total)
     model.train(training)
-    return {**measure.compute(), "images": images}
+    values = {**measure.compute(), "images": images}
+    on_quality(measure.quality(), values)
+    return values
 
 
 def _add_detections(measure: CocoMap, found: Detections | MaskDetections, batch: Batch) -> None:

@@ -179,4 +179,5 @@ def test_diff_says_what_was_changed(tmp_path, quick):
     assert "Image: height 64 -> " in said
     assert "training: epochs 1 -> 3" in said
     found = json.loads(run("diff", quick, quick, "--json", cwd=tmp_path).stdout)
-    assert found["equal"] and found["differences"] == []
+    assert found["equal"]
+    assert found["differences"] == []
