@@ -211,7 +211,10 @@ def predict(
 @app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],
-    to: Annotated[Literal["pytorch", "onnx"], typer.Option(help="A PyTorch folder or an ONNX file.")] = "onnx",
+    to: Annotated[
+        Literal["pytorch", "onnx", "pt2", "weights"],
+        typer.Option(help="A PyTorch folder, an ONNX file, a torch.export program, or safetensors."),
+    ] = "onnx",
     out: Annotated[
         Path | None, typer.Option(help="Where to; beside the document by default.", show_default=False)
     ] = None,
@@ -227,7 +230,7 @@ def export(
     openvino: Annotated[bool, typer.Option("--openvino", help="ONNX: write OpenVINO's files too.")] = False,
     json: Json = False,
 ) -> None:
-    """Write readable PyTorch code or a verified ONNX file."""
+    """Write readable PyTorch code, a verified ONNX file, a torch.export program, or the weights alone."""
     from designer.cli.exporting import export_model
 
     options = {

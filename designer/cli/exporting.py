@@ -9,12 +9,14 @@ from designer.cli.output import console, print_json
 from designer.graph import Document
 from designer.train.run import RunFolder
 
+SUFFIX = {"pytorch": "-pytorch", "onnx": ".onnx", "pt2": ".pt2", "weights": ".safetensors"}
+
 
 def export_model(
     file: Path, to: str, out: Path | None, weights: Path | None, options: dict[str, Any], as_json: bool
 ) -> None:
     """Exports a document, or a run with its best weights. `options` are those of an ONNX file."""
-    from designer.export import export_onnx, export_pytorch
+    from designer import export
     from designer.graph.onnx_options import onnx_options
     from nodes.sdk.discover import library
 
@@ -25,11 +27,15 @@ def export_model(
         place = file
     else:
         document, stem, place = Document.load(file, library().catalogue), file.stem, file.parent
-    target = out or place / (f"{stem}.onnx" if to == "onnx" else f"{stem}-pytorch")
+    target = out or place / (stem + SUFFIX[to])
     if to == "onnx":
-        report: Any = export_onnx(document.data, target, weights, options=chosen)
+        report: Any = export.export_onnx(document.data, target, weights, options=chosen)
+    elif to == "pt2":
+        report = export.export_program(document.data, target, weights)
+    elif to == "weights":
+        report = export.export_weights(document.data, target, weights)
     else:
-        report = export_pytorch(document.data, target, weights)
+        report = export.export_pytorch(document.data, target, weights)
     if as_json:
         print_json(report.to_json())
         return

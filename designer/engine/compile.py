@@ -121,8 +121,9 @@ def module_names(data: GraphData) -> dict[str, str]:
     return names
 
 
-_TAKEN = frozenset(vars(nn.Module())) | {"self", "meta", "made_with"}
-"""What no submodule may be called, besides `dir(nn.Module)`: attributes of a GraphModule, and a name in its forward."""
+_TAKEN = frozenset(vars(nn.Module())) | {"self", "meta", "made_with", "losses"}
+"""What no submodule may be called, besides `dir(nn.Module)`: attributes of a GraphModule, a name in its forward, and a
+method of exported code."""
 
 
 class _Compiler:

@@ -25,8 +25,11 @@ METHODS = (
     "user_files",
     "suggestions",
     "weights",
+    "code",
     "export_pytorch",
     "export_onnx",
+    "export_program",
+    "export_weights",
     "templates",
     "shutdown",
 )

@@ -27,7 +27,7 @@ from designer.engine.protocol import METHODS, decode, encode, failure
 from designer.graph.errors import GraphError, NetwrightError
 from designer.graph.model import GraphData
 
-SLOW = ("suggestions", "export_pytorch", "export_onnx")
+SLOW = ("suggestions", "code", "export_pytorch", "export_onnx", "export_program", "export_weights")
 """Methods that may take seconds to minutes."""
 GRACE = 30.0
 """Seconds for what was asked before the input ended. There are none when the parent has died: nobody waits for it."""
@@ -233,13 +233,27 @@ class Server:
 
         return sources(component, params)
 
-    def _export_pytorch(
-        self, request: Request, document: dict[str, Any], path: str, weights: str = "", **options: Any
-    ) -> Any:
+    def _code(self, request: Request, document: dict[str, Any], nodes: list[str]) -> Any:
+        from designer.export.snippet import code_of
+
+        return code_of(_document(document), nodes)
+
+    def _export_pytorch(self, request: Request, document: dict[str, Any], path: str, weights: str = "") -> Any:
         from designer.export import export_pytorch
 
         self._progress(request, 0.1, "Writing the PyTorch folder")
-        return _plain(export_pytorch(_document(document), Path(path), weights or None, **options))
+        return _plain(export_pytorch(_document(document), Path(path), weights or None))
+
+    def _export_program(self, request: Request, document: dict[str, Any], path: str, weights: str = "") -> Any:
+        from designer.export import export_program
+
+        self._progress(request, 0.1, "Tracing the model and comparing")
+        return _plain(export_program(_document(document), Path(path), weights or None))
+
+    def _export_weights(self, request: Request, document: dict[str, Any], path: str, weights: str = "") -> Any:
+        from designer.export import export_weights
+
+        return _plain(export_weights(_document(document), Path(path), weights or None))
 
     def _export_onnx(
         self, request: Request, document: dict[str, Any], path: str, weights: str = "", **options: Any

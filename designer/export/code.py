@@ -40,9 +40,10 @@ def write_model(compiled: Compiled, title: str, names: list[str], sample: Tensor
     """
     shapes = record_shapes(compiled.model, sample)
     written = Written()
-    name = _class_name(title) or "Model"
+    name = class_name(title) or "Model"
     heads = [h.name for h in compiled.heads]
-    body = _class(name, compiled.model, "", shapes, written, f"{title}, as drawn in Netwright.", heads)
+    body = class_text(name, compiled.model, "", shapes, written, f"{title}, as drawn in Netwright.", heads)
+    body = body.rstrip() + _losses(heads, compiled.heads[0].task) + "\n\n\n" if heads else body
     needed = [(module, cls) for cls, module in written.used.items()]
     lines = [f"from {layer_module(module)} import {cls}" for module, cls in sorted(needed)]
     height, width = compiled.image_size
@@ -53,6 +54,7 @@ def write_model(compiled: Compiled, title: str, names: list[str], sample: Tensor
             "from __future__ import annotations",
             "",
             "from pathlib import Path",
+            *(["from typing import Any"] if heads else []),
             "",
             "import torch",
             "from safetensors.torch import load_file",
@@ -60,8 +62,9 @@ def write_model(compiled: Compiled, title: str, names: list[str], sample: Tensor
             "",
             *lines,
             "",
-            f"CLASS_NAMES = {_wrapped(names)}",
+            f"CLASS_NAMES = [{', '.join(map(_quoted, names))}]",
             f"IMAGE_SIZE = ({height}, {width})  # height, width",
+            *([f'TASK = "{compiled.heads[0].task}"'] if heads else []),
             "",
             "",
             *written.classes.values(),
@@ -70,6 +73,24 @@ def write_model(compiled: Compiled, title: str, names: list[str], sample: Tensor
         ]
     )
     return text, needed
+
+
+def _losses(heads: list[str], task: str) -> str:
+    """A method with the losses of all heads; with several, named after their head."""
+    targets = "Tensor" if task == "classify" else "dict[str, Tensor]"
+    lines = [
+        "",
+        "",
+        f"    def losses(self, raws: tuple[Any, ...], targets: {targets}) -> dict[str, Tensor]:",
+        '        """The losses of what the model returns in training mode; training lowers their sum."""',
+    ]
+    if len(heads) == 1:
+        return "\n".join([*lines, f"        return self.{heads[0]}.loss(raws[0], targets)"])
+    parts = [
+        f'{{f"{head}.{{k}}": v for k, v in self.{head}.loss(raws[{i}], targets).items()}}'
+        for i, head in enumerate(heads)
+    ]
+    return "\n".join([*lines, f"        return {' | '.join(parts)}"])
 
 
 def _load(name: str) -> str:
@@ -84,20 +105,6 @@ if __name__ == "__main__":
     with torch.no_grad():
         print(load()(torch.zeros(1, 3, *IMAGE_SIZE)))
 '''
-
-
-def _wrapped(names: list[str]) -> str:
-    """A list literal of at most 110 characters a line."""
-    whole = "[" + ", ".join(_quoted(n) for n in names) + "]"
-    if len(whole) <= 100:
-        return whole
-    lines, line = [], ""
-    for name in names:
-        if len(line) + len(name) > 100:
-            lines.append(line.rstrip())
-            line = ""
-        line += f"{_quoted(name)}, "
-    return "[\n    " + "\n    ".join([*lines, line.rstrip()]) + "\n]"
 
 
 def _quoted(text: str) -> str:
@@ -124,7 +131,7 @@ def record_shapes(model: fx.GraphModule, sample: Tensor) -> dict[str, Any]:
     return shapes
 
 
-def _class(
+def class_text(
     name: str,
     module: fx.GraphModule,
     path: str,
@@ -139,7 +146,7 @@ def _class(
         if node.op == "call_module":
             inner = module.get_submodule(node.target)
             made = _construct(node.target, inner, f"{path}{node.target}.", shapes, written)
-            init.append(_broken(f"        self.{node.target} = {made}"))
+            init.append(f"        self.{node.target} = {made}")
     inputs = [n.name for n in module.graph.nodes if n.op == "placeholder"]
     forward = _forward(module, path, shapes, heads)
     signature = ", ".join(f"{i}: Tensor" for i in inputs)
@@ -168,9 +175,9 @@ def _construct(target: str, inner: nn.Module, path: str, shapes: Mapping[str, An
     if not isinstance(inner, fx.GraphModule):
         written.used[spec.name] = made.declared.__module__
         return f"{spec.name}({', '.join(f'{k}={v!r}' for k, v in made.kwargs.items())})"
-    body = _class("@", inner, path, shapes, written, spec.summary, [])
+    body = class_text("@", inner, path, shapes, written, spec.summary, [])
     if body not in written.by_text:
-        name = base = _class_name(target) or spec.name
+        name = base = class_name(target) or spec.name
         number = 2
         while name in written.classes or name in written.used:
             name, number = f"{base}{number}", number + 1
@@ -232,17 +239,6 @@ def _call(node: fx.Node, names: Mapping[fx.Node, str], path: str, shapes: Mappin
     return f"{line}  {comment}" if len(line) + len(comment) < 118 else f"        {comment}\n{line}"
 
 
-def _broken(line: str) -> str:
-    """A constructor call, its arguments on lines of their own where it would be too long."""
-    if len(line) <= 118:
-        return line
-    call, _, arguments = line.partition("(")
-    inside = " " * 12 + arguments.removesuffix(")").replace(", ", ",\n" + " " * 12)
-    # Commas inside a tuple belong together.
-    inside = re.sub(r"\(([^()]*)\)", lambda m: "(" + re.sub(r",\s+", ", ", m[1]) + ")", inside)
-    return f"{call}(\n{inside},\n        )"
-
-
 def _ancestors(module: fx.GraphModule, heads: list[str]) -> set[fx.Node]:
     seen: set[fx.Node] = set()
     stack = [n for n in module.graph.nodes if n.op == "call_module" and n.target in heads]
@@ -254,7 +250,7 @@ def _ancestors(module: fx.GraphModule, heads: list[str]) -> set[fx.Node]:
     return seen
 
 
-def _class_name(text: str) -> str:
+def class_name(text: str) -> str:
     """`YOLOv8n, block by block` -> `YOLOv8nBlockByBlock`."""
     words = re.findall(r"[A-Za-z0-9]+", text)
     name = "".join(w[:1].upper() + w[1:] for w in words)

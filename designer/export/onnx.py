@@ -21,13 +21,12 @@ from torch import Tensor, nn
 
 from designer import __version__
 from designer.data.dataset import DataSplits, load_dataset, make_loader
-from designer.engine.compile import Compiled, compile_document
-from designer.engine.pretrained import load_pretrained
+from designer.engine.compile import Compiled
 from designer.export import onnx_smaller
 from designer.export.errors import ExportError
 from designer.export.onnx_check import Difference, OnnxModel, OpenvinoModel, compare, latencies, worst
 from designer.export.onnx_report import OnnxReport
-from designer.export.weights import class_names, load_weights, read_weights, sample_image
+from designer.export.weights import class_names, prepared, sample_image
 from designer.graph.model import GraphData
 from designer.graph.onnx_options import OnnxOptions
 from designer.train.tasks import evaluate, task_of
@@ -73,13 +72,7 @@ class _Export:
     ) -> None:
         self.data = data if options.post else _without_post(data)
         self.path, self.options = path, options
-        self.compiled = compile_document(self.data)
-        loaded = read_weights(Path(weights)) if weights else None
-        if loaded is not None:
-            load_weights(self.compiled.model, loaded, weights)
-        else:
-            load_pretrained(self.compiled, self.data)
-        self.compiled.eval()
+        self.compiled, loaded = prepared(self.data, weights)
         self.deployed = fuse(self.compiled.model)
         count = getattr(self.compiled.heads[0].module, "num_classes", 0) if self.compiled.heads else 0
         self.names = names or class_names(self.data, loaded, count)

@@ -16,13 +16,13 @@ import torch
 from safetensors.torch import save_file
 
 from designer import __version__
-from designer.engine.compile import Compiled, compile_document
-from designer.engine.pretrained import load_pretrained
+from designer.engine.compile import Compiled
 from designer.export.code import write_model
 from designer.export.errors import ExportError
+from designer.export.formatting import format_folder
 from designer.export.onnx_check import flat_tensors
 from designer.export.sources import collect
-from designer.export.weights import class_names, load_weights, read_weights, sample_image
+from designer.export.weights import class_names, prepared, sample_image
 from designer.graph.model import GraphData
 
 STANDALONE = Path(__file__).parent / "standalone"
@@ -61,13 +61,7 @@ def export_pytorch(data: GraphData, folder: str | Path, weights: str | Path | No
     folder = Path(folder)
     if folder.exists() and not (folder / "model.py").is_file() and any(folder.iterdir() if folder.is_dir() else [1]):
         raise ExportError(f"{folder} holds other things already. Choose an empty or new folder.")
-    compiled = compile_document(data)
-    loaded = read_weights(Path(weights)) if weights else None
-    if loaded is not None:
-        load_weights(compiled.model, loaded, weights)
-    else:
-        load_pretrained(compiled, data)
-    compiled.eval()
+    compiled, loaded = prepared(data, weights)
     sample = sample_image(compiled.input_shape)
     count = getattr(compiled.heads[0].module, "num_classes", 0) if compiled.heads else 0
     text, needed = write_model(compiled, data.name, class_names(data, loaded, count), sample)
@@ -104,20 +98,30 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
     task = compiled.heads[0].task if compiled.heads else ""
     if task:
         shutil.copy(STANDALONE / f"predict_{task}.py", folder / "predict.py")
+        shutil.copy(STANDALONE / "loop.py", folder)
+        shutil.copy(STANDALONE / ("train_classify.py" if task == "classify" else "train_coco.py"), folder / "train.py")
         if task != "classify":
             shutil.copy(STANDALONE / "letterbox.py", folder)
+            shutil.copy(STANDALONE / "coco.py", folder)
     requirements = ["torch>=2.11", "torchvision>=0.26", "safetensors", "pillow"]
     if (folder / "layers" / "backbones" / "timm_backbone.py").exists():
         requirements.append("timm")
     (folder / "requirements.txt").write_text("\n".join([*requirements, ""]), encoding="utf-8")
     (folder / "README.md").write_text(_readme(data.name, task), encoding="utf-8")
+    format_folder(folder)
 
 
 def _readme(name: str, task: str) -> str:
     use = "python predict.py IMAGE [IMAGE ...]\n" if task else "python model.py\n"
+    data = "FOLDER" if task == "classify" else "IMAGES_FOLDER ANNOTATIONS.json"
     training = (
-        "\nIn training mode the model returns the raw outputs of its heads; `model.head.loss(raw, targets)`, with the "
-        "head's own name for `head`, gives the losses.\n"
+        f"""
+`train.py` trains it in a plain loop and writes `trained.safetensors`:
+
+    python train.py {data} --epochs 20
+
+In training mode the model returns the raw outputs of its heads; `model.losses(raws, targets)` gives their losses.
+"""
         if task
         else ""
     )

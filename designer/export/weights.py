@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from designer.engine.compile import Compiled, compile_document
+from designer.engine.pretrained import load_pretrained
 from designer.export.errors import ExportError
 from designer.graph.model import GraphData
 from designer.train import checkpoint
@@ -20,6 +26,21 @@ class Weights:
 
     state: dict[str, Tensor]
     class_names: list[str]
+
+
+@dataclass
+class WeightsReport:
+    """What was written: how many tensors, and the parameters among them."""
+
+    path: Path
+    tensors: int
+    parameters: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "path": str(self.path)}
+
+    def text(self) -> str:
+        return f"{self.path}: {self.tensors} tensors, {self.parameters:,} parameters."
 
 
 def read_weights(path: Path) -> Weights:
@@ -60,6 +81,48 @@ def load_weights(model: nn.Module, weights: Weights, source: object) -> None:
             f"{source}: these weights are not this model's: {'; '.join(parts)}. Choose the run of this document."
         )
     model.load_state_dict(weights.state)
+
+
+def prepared(data: GraphData, weights: str | Path | None) -> tuple[Compiled, Weights | None]:
+    """A compiled document in eval mode with the weights of an export, and those weights if they were read.
+
+    Args:
+        data: the document.
+        weights: run folder, checkpoint or safetensors file; by default those that the nodes name, the rest drawn.
+
+    Raises:
+        GraphError: when the document cannot run.
+        NetwrightError: when the weights cannot be read, or are another model's.
+    """
+    compiled = compile_document(data)
+    loaded = read_weights(Path(weights)) if weights else None
+    if loaded is not None:
+        load_weights(compiled.model, loaded, weights)
+    else:
+        load_pretrained(compiled, data)
+    compiled.eval()
+    return compiled, loaded
+
+
+def export_weights(data: GraphData, path: str | Path, weights: str | Path | None = None) -> WeightsReport:
+    """Writes a document's weights alone, as safetensors with our names.
+
+    Raises:
+        GraphError: when the document cannot run.
+        ExportError: when the file cannot be written.
+    """
+    path = Path(path)
+    compiled, _ = prepared(data, weights)
+    state = {k: v.contiguous().clone() for k, v in compiled.model.state_dict().items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".netwright-", dir=path.parent) as place:
+            save_file(state, Path(place) / path.name)
+            os.replace(Path(place) / path.name, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ExportError(f"{path}: the file cannot be written: {reason}. Choose another place.") from None
+    return WeightsReport(path, len(state), sum(p.numel() for p in compiled.model.parameters()))
 
 
 def class_names(data: GraphData, weights: Weights | None, count: int) -> list[str]:

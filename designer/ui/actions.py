@@ -36,6 +36,10 @@ ACTIONS: dict[str, Spec] = {
         "Export &PyTorch…", "Ctrl+E", "language-python", "document", "A folder that runs without Netwright"
     ),
     "export_onnx": Spec("Export &ONNX…", "Ctrl+Shift+E", "cube-send", "document", "One file, verified in onnxruntime"),
+    "export_program": Spec(
+        "Export &torch program…", "", "file-code-outline", "document", "One .pt2 file for torch.export.load"
+    ),
+    "export_weights": Spec("Export &weights…", "", "weight", "document", "The weights alone, as safetensors"),
     "export_picture": Spec(
         "Export p&icture…", "", "image-outline", "document", "PNG or SVG; the PNG opens again when it is dropped here"
     ),
@@ -44,6 +48,9 @@ ACTIONS: dict[str, Spec] = {
     "redo": Spec("&Redo", _Key.Redo, "redo", "redo"),
     "cut": Spec("Cu&t", _Key.Cut, "content-cut", "selection"),
     "copy": Spec("&Copy", _Key.Copy, "content-copy", "selection"),
+    "copy_code": Spec(
+        "Copy as &code", "Ctrl+Alt+C", "code-braces", "selection", "The selected nodes as a PyTorch class"
+    ),
     "paste": Spec("&Paste", _Key.Paste, "content-paste", "document"),
     "duplicate": Spec("&Duplicate", "Ctrl+D", "content-duplicate", "selection"),
     "delete": Spec("De&lete", _Key.Delete, "trash-can-outline", "selection"),
@@ -102,10 +109,10 @@ ACTIONS: dict[str, Spec] = {
 MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
         "new", "open", "@recent", "@templates", "-", "save", "save_as", "-",
-        "export_pytorch", "export_onnx", "export_picture", "-", "close", "quit",
+        "export_pytorch", "export_onnx", "export_program", "export_weights", "export_picture", "-", "close", "quit",
     ),
     "&Edit": (
-        "undo", "redo", "-", "cut", "copy", "paste", "duplicate", "delete", "take_out", "-",
+        "undo", "redo", "-", "cut", "copy", "copy_code", "paste", "duplicate", "delete", "take_out", "-",
         "rename", "bypass", "freeze", "open_inside", "group", "unpack", "-",
         "select_all", "find_node", "find_component",
     ),

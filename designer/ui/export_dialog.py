@@ -48,6 +48,18 @@ KINDS = {
         ".onnx",
         OnnxOptions,
     ),
+    "pt2": Kind(
+        "export_program",
+        "Export torch program",
+        "One file for torch.export.load: the deployed model without any Python code of its own.",
+        ".pt2",
+    ),
+    "weights": Kind(
+        "export_weights",
+        "Export weights",
+        "The weights alone, as safetensors.",
+        ".safetensors",
+    ),
 }
 
 
@@ -176,7 +188,7 @@ class ExportDialog(QDialog):
     def _browse(self) -> None:
         if self._kind.suffix.startswith("."):
             chosen, _ = QFileDialog.getSaveFileName(
-                self, self._kind.title, self.path.text(), f"ONNX (*{self._kind.suffix})"
+                self, self._kind.title, self.path.text(), f"{self._kind.title} (*{self._kind.suffix})"
             )
         else:
             chosen = QFileDialog.getExistingDirectory(self, self._kind.title, str(Path(self.path.text()).parent))
@@ -209,8 +221,15 @@ def summary(result: Mapping[str, Any]) -> str:
                 lines.append(f"{name} on {result['before']['images']} images: {before:.4f} before, {after:.4f} after")
         if result["openvino"]:
             lines.append(f"OpenVINO: {result['openvino']}, scores within {result['openvino_diff']:.2g}")
+    elif "tensors" in result:
+        lines = [f"{wording.plural(result['tensors'], 'tensor')}, {wording.count(result['parameters'])} parameters"]
+    elif "files" not in result:
+        lines = [
+            wording.memory(result["size_bytes"]),
+            f"Verified by loading it: its outputs differ by at most {result['max_abs_diff']:.2g}",
+        ]
     else:
-        lines = [f"{wording.plural(len(result['files']), 'file')}, {wording.count(result['parameters'])} parameters."]
+        lines = [f"{wording.plural(len(result['files']), 'file')}, {wording.count(result['parameters'])} parameters"]
         difference = result["max_abs_diff"]
         same = "are equal to this model's bit for bit" if difference == 0 else f"differ by at most {difference:.2g}"
         lines.append(f"Verified by running it without Netwright: its outputs {same}")

@@ -22,6 +22,7 @@ from designer.ui import theme
 from designer.ui.actions import Actions
 from designer.ui.cheat_sheet import CheatSheet
 from designer.ui.command_palette import CommandPalette, window_commands
+from designer.ui.copying_code import copy_as_code
 from designer.ui.document_tabs import DocumentTabs
 from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
@@ -94,6 +95,9 @@ class MainWindow(WindowLayout):
             "previous_document": partial(self.workspace.step, -1),
             "export_pytorch": lambda: self.open_export("pytorch"),
             "export_onnx": lambda: self.open_export("onnx"),
+            "export_program": lambda: self.open_export("pt2"),
+            "export_weights": lambda: self.open_export("weights"),
+            "copy_code": lambda: copy_as_code(self),
             "quit": self.close,
             "undo": lambda: self.edit(lambda document: document.undo()),
             "redo": lambda: self.edit(lambda document: document.redo()),

@@ -152,8 +152,8 @@ class WindowLayout(QMainWindow):
         for dock in (self.left, self.right, self.bottom):
             menus["panels"].addAction(dock.toggleViewAction())
         exports = QMenu(self.export)
-        exports.addAction(self.commands["export_pytorch"])
-        exports.addAction(self.commands["export_onnx"])
+        for name in ("export_pytorch", "export_onnx", "export_program", "export_weights"):
+            exports.addAction(self.commands[name])
         self.export.setMenu(exports)
 
     def _on_theme(self, _theme: theme.Theme) -> None:

@@ -2,22 +2,30 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import designer.export
+from designer.data.shapes import draw, draw_one
 from designer.engine.compile import compile_document
-from designer.export import export_onnx, export_pytorch
+from designer.export import export_onnx, export_program, export_pytorch, export_weights
 from designer.export.errors import ExportError
+from designer.export.onnx_check import compare
+from designer.export.snippet import code_of
 from designer.export.sources import collect, strip
 from designer.export.weights import sample_image
-from designer.graph.errors import GraphError, NetwrightError
+from designer.graph.errors import EditError, GraphError, NetwrightError
+from nodes.types import Detections
 
 
 def state_of(document):
@@ -71,9 +79,13 @@ def test_pytorch_folder_runs_alone_and_is_equal(tmp_path, request, weights, whic
         ]
         ast.parse(text)
         assert max(map(len, text.splitlines()), default=0) <= 120
-    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "."]
-    checked = subprocess.run(ruff, cwd=tmp_path / "out", capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stdout
+    checks = [["ruff", "check", "--isolated", "."]]
+    checks.append(["ruff", "format", "--isolated", "--line-length", "120", "--check", "."])
+    if which == "detector":
+        checks.append(["mypy", "--ignore-missing-imports", "--follow-imports=silent", "."])
+    for check in checks:
+        checked = subprocess.run([sys.executable, "-m", *check], cwd=tmp_path / "out", capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("which", ["detector", "classifier"])
@@ -126,6 +138,118 @@ def test_an_earlier_export_is_replaced(tmp_path, classifier):
     assert "model.py" in report.files
     assert "predict.py" in report.files
     assert not [f for f in report.files if "__pycache__" in f]
+
+
+def write_coco(folder, count, size=64):
+    """Drawn shapes as a COCO folder with polygons; the file of annotations."""
+    images, notes = [], []
+    folder.mkdir()
+    for i in range(count):
+        pixels, boxes, labels, _ = draw(i, (size, size), split="train")
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        images.append({"id": i, "file_name": f"{i}.png", "height": size, "width": size})
+        for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True):
+            x1, y1, x2, y2 = float(x1), float(y1), float(x2), float(y2)
+            outline = [[x1, y1, x2, y1, x2, y2, x1, y2]]
+            note = {"id": len(notes), "image_id": i, "category_id": int(label) + 5, "segmentation": outline}
+            notes.append({**note, "bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": 0})
+    names = ("circle", "square", "triangle")
+    facts = {
+        "images": images,
+        "annotations": notes,
+        "categories": [{"id": 5 + i, "name": n} for i, n in enumerate(names)],
+    }
+    (folder / "a.json").write_text(json.dumps(facts))
+    return folder / "a.json"
+
+
+def losses_of(text):
+    return [float(value) for value in re.findall(r"loss ([0-9.]+)", text)]
+
+
+def test_an_exported_detector_trains_by_itself(tmp_path, detector):
+    export_pytorch(detector.data, tmp_path / "out")
+    notes = write_coco(tmp_path / "images", 16)
+    line = [sys.executable, "train.py", notes.parent, notes, "--epochs", "12", "--batch", "4", "--workers", "0"]
+    done = subprocess.run(line, cwd=tmp_path / "out", capture_output=True, text=True)
+    losses = losses_of(done.stdout)
+    assert len(losses) == 12, done.stderr
+    assert losses[-1] < 0.9 * losses[0]
+    trained = load_file(tmp_path / "out" / "trained.safetensors")
+    assert trained.keys() == load_file(tmp_path / "out" / "weights.safetensors").keys()
+
+
+def test_an_exported_classifier_trains_by_itself(tmp_path, classifier):
+    export_pytorch(classifier.data, tmp_path / "out")
+    for i in range(18):
+        pixels, label = draw_one(i, (32, 32), split="train")
+        (tmp_path / "images" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "images" / str(label) / f"{i}.png")
+    line = [sys.executable, "train.py", tmp_path / "images", "--epochs", "3", "--batch", "6", "--workers", "0"]
+    done = subprocess.run(line, cwd=tmp_path / "out", capture_output=True, text=True)
+    assert len(losses_of(done.stdout)) == 3, done.stderr
+    (tmp_path / "images" / "more").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "images" / "more" / "0.png")
+    done = subprocess.run(line, cwd=tmp_path / "out", capture_output=True, text=True)
+    assert "has 4 classes, the model 3" in done.stderr
+
+
+def test_standalone_masks_follow_the_image(tmp_path):
+    standalone = str(Path(designer.export.__file__).parent / "standalone")
+    notes = write_coco(tmp_path / "images", 1)
+    code = (
+        f"import sys, random; sys.path.insert(0, {standalone!r})\n"
+        "from coco import Coco, collate; from pathlib import Path\n"
+        f"data = Coco(Path({str(notes.parent)!r}), Path({str(notes)!r}), (128, 64), masks=True)\n"
+        "for flip in (0.1, 0.9):\n"
+        "    random.random = lambda: flip\n"
+        "    images, targets = collate([data[0]])\n"
+        "    for box, mask in zip(targets['boxes'][0], targets['masks'][0]):\n"
+        "        rows, columns = mask.nonzero(as_tuple=True)\n"
+        "        found = [columns.min() * 4, rows.min() * 4, columns.max() * 4 + 4, rows.max() * 4 + 4]\n"
+        "        assert max(abs(float(a) - float(b)) for a, b in zip(found, box)) <= 8, (found, box)\n"
+        "print(images.shape, targets['masks'].shape[2:])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "torch.Size([1, 3, 128, 64]) torch.Size([32, 16])", done.stderr
+
+
+def test_program_and_weights_alone(tmp_path, detector, weights):
+    compiled, path = weights(detector)
+    report = export_program(detector.data, tmp_path / "m.pt2", path)
+    assert report.max_abs_diff < 1e-4
+    image = sample_image(compiled.input_shape, 5)
+    with torch.no_grad():
+        expected = compiled.model(image)
+        got = torch.export.load(tmp_path / "m.pt2").module()(image)
+    found = compare(expected, Detections(*got), Detections._fields)
+    assert found.compared > 0
+    assert found.unmatched <= 0.05 * found.compared  # ties, of which either box may stay
+    assert found.scores < 1e-4
+    assert found.boxes < 1e-2
+    export_weights(detector.data, tmp_path / "again.safetensors", path)
+    again = load_file(tmp_path / "again.safetensors")
+    assert all(torch.equal(value, again[name]) for name, value in load_file(path).items())
+
+
+def test_a_selection_as_code(detector):
+    ids = {n.title: n.id for n in detector.data.nodes}
+    text = code_of(detector.data, [ids["Image"], ids["Backbone"], ids["Neck"]])
+    made = {}
+    exec(compile(text, "pasted", "exec"), made)
+    module = made["BackboneToNeck"]().eval()
+    compiled = compile_document(detector.data)
+    compiled.eval()
+    state = compiled.model.state_dict()
+    module.load_state_dict({k: v for k, v in state.items() if k.startswith(("backbone.", "neck."))})
+    seen = []
+    compiled.model.get_submodule("neck").register_forward_hook(lambda _m, _i, out: seen.extend(out))
+    image = sample_image(compiled.input_shape)
+    with torch.no_grad():
+        compiled.model(image)
+        assert all(torch.equal(a, b) for a, b in zip(module(image), seen, strict=True))
+    with pytest.raises(EditError, match="heads and what follows stay outside"):
+        code_of(detector.data, [ids["Neck"], ids["Head"]])
 
 
 def test_sources_keep_what_is_used_and_drop_declarations():

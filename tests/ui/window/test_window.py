@@ -267,6 +267,18 @@ def test_export_says_what_was_verified(window, qtbot, home):
     dialog.close()
 
 
+def test_a_selection_is_copied_as_code(window, qtbot):
+    window.open_quick_start()
+    nodes = {n.component: n.id for n in window.workspace.document.data.nodes}
+    window.canvas.select([nodes["backbone.csp_darknet"], nodes["neck.pafpn"]])
+    window.commands["copy_code"].trigger()
+    qtbot.waitUntil(lambda: "class BackboneToNeck(nn.Module)" in QApplication.clipboard().text(), timeout=30_000)
+    assert "of code" in window.messages.text()
+    window.canvas.select([nodes["post.nms"]])
+    window.commands["copy_code"].trigger()
+    qtbot.waitUntil(lambda: "stay outside" in window.messages.text(), timeout=10_000)
+
+
 def test_onnx_options_reach_the_file(window, qtbot, home):
     window.open_quick_start()
     small(window.workspace.document)

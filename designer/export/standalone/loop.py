@@ -1,0 +1,77 @@
+"""A plain training loop: SGD with Nesterov momentum, a linear warm-up, a cosine, clipped gradients."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from model import load
+
+HERE = Path(__file__).parent
+
+
+def settings(what: str, *paths: str) -> argparse.Namespace:
+    """The command line: the paths, then --epochs, --batch, --rate, --workers and --device."""
+    parser = argparse.ArgumentParser(description=what)
+    for name in paths:
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=0.01, help="learning rate after the warm-up")
+    parser.add_argument("--workers", type=int, default=2, help="processes that load images")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """Weight decay for weights only, not for norms and biases."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 5e-4},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=rate, momentum=0.937, nesterov=True)
+
+
+def on(device: str, value: Any) -> Any:
+    """A tensor, or a dict of them, on a device."""
+    if isinstance(value, dict):
+        return {k: v.to(device, non_blocking=True) for k, v in value.items()}
+    return value.to(device, non_blocking=True)
+
+
+def train(data: Dataset[Any], chosen: argparse.Namespace, collate: Any = None) -> None:
+    """Trains the model of this folder and writes `trained.safetensors` after each epoch."""
+    loader = DataLoader(data, chosen.batch, shuffle=True, num_workers=chosen.workers, collate_fn=collate)
+    model = load().train().to(chosen.device)
+    optimizer = make_optimizer(model, chosen.rate)
+    steps = chosen.epochs * len(loader)
+    warm = min(len(loader), steps // 3)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))) / 2
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    for epoch in range(chosen.epochs):
+        total = 0.0
+        for images, targets in loader:
+            losses = model.losses(model(on(chosen.device, images)), on(chosen.device, targets))
+            loss = torch.stack(list(losses.values())).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach())
+        print(f"epoch {epoch + 1} of {chosen.epochs}: loss {total / len(loader):.4f}", flush=True)
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, HERE / "trained.safetensors")
+    print("Use the weights with load('trained.safetensors') of model.py.")
