@@ -171,14 +171,31 @@ def train(
     batch: Annotated[int | None, typer.Option(min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "",
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Wait for the folder's other runs, in the background.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train a document, or go on with a run."""
     from designer.cli.runs import train_document
 
-    changes = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "device": device or None}
+    given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "device": device or None}
+    changes = {k: v for k, v in given.items() if v is not None}
     with clear_errors():
-        train_document(file, resume, runs, name, data, {k: v for k, v in changes.items() if v is not None}, json)
+        train_document(file, resume, runs, name, data, changes, json, in_queue=queue)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
+    search: Annotated[str, typer.Option(help="Words in a run's name, state, device or note.")] = "",
+    json: Json = False,
+) -> None:
+    """List the runs of a folder: state, best figure, epochs."""
+    from designer.cli.runs import list_runs
+
+    with clear_errors():
+        list_runs(folder, search, json)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.train import control
 from designer.train.events import METRICS, EventTail
+from designer.train.queue import put_in_queue, start_next
 from designer.train.run import RunFolder, start_training
+from designer.train.run_list import RunList, metric_title
 
 if TYPE_CHECKING:
     from designer.graph.model import GraphData
@@ -22,9 +25,13 @@ if TYPE_CHECKING:
 
 
 def train_document(
-    file: Path | None, resume: Path | None, runs: Path, name: str, data: str, changes: dict[str, Any], as_json: bool
-) -> None:
-    """Starts the trainer process, the same one that the window starts, and shows what it says."""
+    file: Path | None, resume: Path | None, runs: Path, name: str, data: str, changes: dict[str, Any], as_json: bool,
+    in_queue: bool = False,
+) -> None:  # fmt: skip
+    """Starts the trainer process, the same one that the window starts, and shows what it says.
+
+    With `in_queue` it starts in the background when the other runs of its folder have ended.
+    """
     if (file is None) == (resume is None):
         raise NetwrightError("Say what to train: a .netwright document, or --resume RUN.")
     if resume is not None:
@@ -40,11 +47,39 @@ def train_document(
         document.set_training(**changes)
         before_training(document.data)
         run = RunFolder.create(runs, document.data, name or document.data.name)
+    if in_queue:
+        enqueue(run, as_json)
+        return
     metrics = follow(run, resume=resume is not None, quiet=as_json)
     if as_json:
         print_json({"run": str(run.path), "metrics": metrics})
     else:
         console.print(f"\nRun folder: {run.path}", highlight=False, soft_wrap=True)
+
+
+def enqueue(run: RunFolder, as_json: bool) -> None:
+    """Lets a run wait for the others of its folder; where none is at work it starts at once."""
+    place = put_in_queue(run)
+    started = start_next(run.path.parent)
+    if as_json:
+        print_json({"run": str(run.path), "place": 0 if started else place})
+    else:
+        said = "Training in the background" if started else f"Waits in the queue, place {place}"
+        console.print(f"{said}: {run.path}", highlight=False, soft_wrap=True)
+
+
+def list_runs(folder: Path, search: str, as_json: bool) -> None:
+    """A table of the runs of a folder, newest first."""
+    found = [info for info in RunList().read(folder) if info.matches(search)]
+    if as_json:
+        print_json([asdict(info) for info in found])
+        return
+    rows = [
+        (i.path.name, i.state, f"{i.epoch}/{i.epochs}", f"{metric_title(i.metric)} {i.best:.3f}" if i.best is not None
+         else "", time.strftime("%Y-%m-%d %H:%M", time.localtime(i.started)) if i.started else "", i.device, i.note)
+        for i in found
+    ]  # fmt: skip
+    table(f"{len(rows)} runs in {folder}", ("run", "state", "epochs", "best", "started", "device", "note"), rows)
 
 
 def before_training(data: GraphData) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from designer.graph.errors import NetwrightError
 from designer.train.events import EventWriter
+from designer.train.queue import start_next
 from designer.train.run import RunFolder, process_of, record_process
 
 
@@ -35,9 +36,16 @@ def main() -> int:
         record_process(run, os.getpid())
     run.control_path.unlink(missing_ok=True)  # a command meant for an earlier trainer
     try:
+        return _train(run, resume=options.resume)
+    finally:
+        start_next(run.path.parent, but=run.path.name)
+
+
+def _train(run: RunFolder, *, resume: bool) -> int:
+    try:
         from designer.train.loop import Trainer
 
-        Trainer(run, resume=options.resume).train()
+        Trainer(run, resume=resume).train()
     except NetwrightError as error:
         return _say(run, str(error), "", 2)
     except KeyboardInterrupt:
