@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision import tv_tensors
 
 from designer.data import shapes
+from designer.data.augment import Augment, Sample, scaled
 from designer.data.coco import read_coco
 from designer.data.errors import DataError
 from designer.data.folder import read_folder
 from designer.data.masks import Runs, quarter, rasterise, to_runs, with_outlines
-from designer.data.records import Record
+from designer.data.records import Part, Record
 from designer.data.transforms import (
     Fit,
-    as_boxes,
     classification_eval,
     classification_train,
-    detection_augment,
     letterbox,
     letterbox_masks,
+    scale_to_fit,
     to_float,
 )
 from designer.data.yolo import read_yolo
@@ -96,18 +95,18 @@ def load_dataset(
         settings: the document's data section.
         image_size: height and width of the model's input.
         task: `detect`, `segment` or `classify`.
-        training: flip, jitter and seed; the defaults when left out.
+        training: augmentation and seed; the defaults when left out.
 
     Raises:
         DataError: for anything that keeps the data from being used, with file and line.
     """
     training = training or TrainingSettings()
     if settings.kind == "shapes":
-        make = [
+        drawn = [
             ShapesDataset(n, image_size, task, split, settings, training)
             for split, n in (("train", settings.train_images), ("val", settings.val_images))
         ]
-        return DataSplits(make[0], make[1], list(shapes.NAMES[: settings.classes]), [])
+        return DataSplits(drawn[0], drawn[1], list(shapes.NAMES[: settings.classes]), [])
     if not settings.path:
         raise DataError("No data set is chosen yet. Choose a folder or file in the Train dock, or set data.path.")
     fits = {"detect": ("coco", "yolo"), "segment": ("coco", "yolo"), "classify": ("folder",)}
@@ -118,54 +117,118 @@ def load_dataset(
         )
     reader = {"coco": read_coco, "yolo": read_yolo, "folder": read_folder}[settings.kind]
     train, val, names = reader(Path(settings.path).expanduser(), settings.train, settings.val, training.seed)
-    kind: Callable[..., Dataset[Item]] = ClassificationDataset if task == "classify" else DetectionDataset
     if task == "segment":
-        train, val, kind = with_outlines(train), with_outlines(val), partial(DetectionDataset, masks=True)
-    augment = (training.flip, training.jitter)
-    return DataSplits(
-        kind(train.records, image_size, augment), kind(val.records, image_size, None), names, [*train.notes, *val.notes]
-    )
+        train, val = with_outlines(train), with_outlines(val)
+
+    def make(part: Part, use: TrainingSettings | None) -> Dataset[Item]:
+        if task == "classify":
+            return ClassificationDataset(part.records, image_size, use)
+        return DetectionDataset(part.records, image_size, use, masks=task == "segment")
+
+    return DataSplits(make(train, training), make(val, None), names, [*train.notes, *val.notes])
 
 
-class DetectionDataset(Dataset[Item]):
-    """Images with boxes, and masks if wanted, from files. `augment` is (flip, jitter), or None for validation."""
+class TrainingItems(Dataset[Item]):
+    """Items that are augmented where `training` is given, each seeded by itself.
+
+    The same seed, epoch and index give the same item, whatever the number of workers and wherever a run was resumed.
+    `epoch` counts from 0; it lies in shared memory, where workers that live on see it change.
+    """
+
+    def __init__(self, training: TrainingSettings | None) -> None:
+        self.seed = training.seed if training else 0
+        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    @contextmanager
+    def seeded(self, index: int) -> Iterator[None]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self.seed, int(self.epoch), index)) & (2**63 - 1))
+            yield
+
+
+class BoxItems(TrainingItems):
+    """Images with boxes, and masks where wanted, by `load`: each fits the model's input, the longer side exactly."""
+
+    def __init__(self, size: tuple[int, int], training: TrainingSettings | None, count: int) -> None:
+        super().__init__(training)
+        self.size, self.count = size, count
+        self.augment = Augment(training, size, self._fitting, count) if training else None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def name(self, index: int) -> str:
+        """What a message calls the image."""
+        raise NotImplementedError
+
+    def load(self, index: int) -> Sample | None:
+        """The image as it is stored, with its objects; None if it cannot be read."""
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Item:
+        sample = self.load(index)
+        if sample is None:
+            return Item(None, name=self.name(index))
+        if self.augment is None:
+            return fitted(sample, self.size, self.name(index))
+        with self.seeded(index):
+            made = self.augment(_fit(sample, self.size), int(self.epoch))
+        item = Item(made.image, made.boxes, made.labels, name=self.name(index))
+        if made.masks is not None:
+            item.masks = quarter(made.masks)
+        return item
+
+    def _fitting(self, index: int) -> Sample | None:
+        sample = self.load(index)
+        return _fit(sample, self.size) if sample else None
+
+
+def _fit(sample: Sample, size: tuple[int, int]) -> Sample:
+    """A sample scaled to fit into `size`."""
+    height, width = sample.image.shape[-2:]
+    scale, new = scale_to_fit((height, width), size)
+    return sample if new == (height, width) else scaled(sample, scale)
+
+
+class DetectionDataset(BoxItems):
+    """Images with boxes, and masks if wanted, from files; `training` None for validation."""
 
     def __init__(
         self,
         records: Sequence[Record],
         size: tuple[int, int],
-        augment: tuple[float, float] | None,
+        training: TrainingSettings | None,
         masks: bool = False,
     ) -> None:
-        self.records, self.size, self.masks = records, size, masks
-        self.augment = detection_augment(*augment, size) if augment else None
+        super().__init__(size, training, len(records))
+        self.records, self.masks = records, masks
 
-    def __len__(self) -> int:
-        return len(self.records)
+    def name(self, index: int) -> str:
+        return str(self.records[index].path)
 
-    def __getitem__(self, index: int) -> Item:
+    def load(self, index: int) -> Sample | None:
         record = self.records[index]
         image = read_image(record.path)
         if image is None:
-            return Item(None, name=str(record.path))
+            return None
         boxes = torch.tensor(record.boxes, dtype=torch.float32).reshape(-1, 4)
         height, width = image.shape[-2:]
         if record.relative:
             boxes = boxes * torch.tensor([width, height, width, height])
-        labels = torch.tensor(record.labels, dtype=torch.int64)
         masks = None
         if self.masks:
             outlines = [outline for outline in record.outlines if outline is not None]
             masks = rasterise(outlines, (height, width), record.relative, record.path)
-        return fitted(image, boxes, labels, self.size, self.augment, str(record.path), masks)
+        return Sample(image, boxes, torch.tensor(record.labels, dtype=torch.int64), masks)
 
 
-class ClassificationDataset(Dataset[Item]):
-    """Images with one class from files. `augment` is (flip, jitter), or None for validation."""
+class ClassificationDataset(TrainingItems):
+    """Images with one class from files; `training` None for validation."""
 
-    def __init__(self, records: Sequence[Record], size: tuple[int, int], augment: tuple[float, float] | None) -> None:
+    def __init__(self, records: Sequence[Record], size: tuple[int, int], training: TrainingSettings | None) -> None:
+        super().__init__(training)
         self.records = records
-        self.transform = classification_train(size, *augment) if augment else classification_eval(size)
+        self.transform = classification_train(size, training) if training else classification_eval(size)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -175,10 +238,11 @@ class ClassificationDataset(Dataset[Item]):
         image = read_image(record.path)
         if image is None:
             return Item(None, name=str(record.path))
-        return Item(self.transform(image), labels=torch.tensor(record.labels), name=str(record.path))
+        with self.seeded(index):
+            return Item(self.transform(image), labels=torch.tensor(record.labels), name=str(record.path))
 
 
-class ShapesDataset(Dataset[Item]):
+class ShapesDataset(BoxItems):
     """The drawn shapes. Each image is drawn once a process and kept, as uint8, for masks with whose each pixel is."""
 
     def __init__(
@@ -190,29 +254,32 @@ class ShapesDataset(Dataset[Item]):
         settings: DataSettings,
         training: TrainingSettings,
     ) -> None:
-        self.count, self.size, self.task, self.split = count, size, task, split
+        super().__init__(size, training if split == "train" and task != "classify" else None, count)
+        self.task, self.split = task, split
         self.classes, self.most, self.seed = settings.classes, settings.max_objects, training.seed
         self.kept: dict[int, tuple[Tensor, Tensor, Tensor, Tensor | None]] = {}
-        train = split == "train"
-        if task == "classify":
-            self.augment = classification_train(size, training.flip, training.jitter) if train else None
-        else:
-            self.augment = detection_augment(training.flip, training.jitter, size) if train else None
+        augmented = split == "train" and task == "classify"
+        self.transform = classification_train(size, training) if augmented else None
 
-    def __len__(self) -> int:
-        return self.count
+    def name(self, index: int) -> str:
+        return f"shapes/{self.split}/{index}"
 
-    def __getitem__(self, index: int) -> Item:
+    def load(self, index: int) -> Sample:
         if index not in self.kept:
             self.kept[index] = self._draw(index)
         image, boxes, labels, owner = self.kept[index]
-        name = f"shapes/{self.split}/{index}"
-        if self.task == "classify":
-            return Item(self.augment(image) if self.augment else image, labels=labels, name=name)
         masks = None
         if owner is not None:
             masks = (owner == torch.arange(1, len(labels) + 1)[:, None, None]).to(torch.uint8)
-        return fitted(image, boxes, labels, self.size, self.augment, name, masks)
+        return Sample(image, boxes, labels, masks)
+
+    def __getitem__(self, index: int) -> Item:
+        if self.task != "classify":
+            return super().__getitem__(index)
+        sample = self.load(index)
+        with self.seeded(index):
+            image = self.transform(sample.image) if self.transform else sample.image
+        return Item(image, labels=sample.labels, name=self.name(index))
 
     def _draw(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         options = {"split": self.split, "seed": self.seed, "classes": self.classes}
@@ -242,27 +309,13 @@ def read_image(path: Path) -> Tensor | None:
         return None
 
 
-def fitted(
-    image: Tensor,
-    boxes: Tensor,
-    labels: Tensor,
-    size: tuple[int, int],
-    augment: Callable[..., Any] | None,
-    name: str,
-    masks: Tensor | None = None,
-) -> Item:
-    """An item of boxes, or of masks uint8 [N, H, W] too: letterboxed, then augmented when training."""
-    moved, moved_boxes, fit = letterbox(image, boxes, size)
-    sample = {"image": tv_tensors.Image(moved), "boxes": as_boxes(moved_boxes, size), "labels": labels}
-    if masks is not None:
-        sample["masks"] = tv_tensors.Mask(letterbox_masks(masks, fit, size))
-    if augment is not None:
-        sample = augment(sample)
-    plain = {k: v.as_subclass(torch.Tensor) for k, v in sample.items()}
-    item = Item(plain["image"], plain["boxes"], plain["labels"], boxes, fit, name)
-    if masks is not None:
-        item.masks = quarter(plain["masks"])
-        item.true_runs = to_runs(masks) if augment is None else []
+def fitted(sample: Sample, size: tuple[int, int], name: str) -> Item:
+    """An item for validation: letterboxed, with the truth in the original's pixels."""
+    image, boxes, fit = letterbox(sample.image, sample.boxes, size)
+    item = Item(image, boxes, sample.labels, sample.boxes, fit, name)
+    if sample.masks is not None:
+        item.masks = quarter(letterbox_masks(sample.masks, fit, size))
+        item.true_runs = to_runs(sample.masks)
     return item
 
 

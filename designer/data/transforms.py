@@ -11,6 +11,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
+from designer.graph.training import TrainingSettings
+
 PAD = 114
 """Grey of the letterbox's bars, the value that the YOLO family pads with."""
 
@@ -38,6 +40,12 @@ class Fit(NamedTuple):
         return F.interpolate(part, (self.height, self.width), mode="bilinear")[:, 0]
 
 
+def scale_to_fit(image: tuple[int, int], size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
+    """The factor that makes a height and width fit into a size, and what they become."""
+    scale = min(size[0] / image[0], size[1] / image[1])
+    return scale, (max(1, round(image[0] * scale)), max(1, round(image[1] * scale)))
+
+
 def letterbox(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Fit]:
     """Scales an image to fit `size` (height, width) and fills up with grey bars on both sides.
 
@@ -47,8 +55,7 @@ def letterbox(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tens
         size: height and width wanted.
     """
     height, width = image.shape[-2:]
-    scale = min(size[0] / height, size[1] / width)
-    new = (max(1, round(height * scale)), max(1, round(width * scale)))
+    scale, new = scale_to_fit((height, width), size)
     left, top = (size[1] - new[1]) // 2, (size[0] - new[0]) // 2
     if new != (height, width):
         image = functional.resize(image, list(new), antialias=True)
@@ -59,7 +66,7 @@ def letterbox(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tens
 
 def letterbox_masks(masks: Tensor, fit: Fit, size: tuple[int, int]) -> Tensor:
     """Masks uint8 [N, H, W] moved as `letterbox` moved their image; the bars are 0."""
-    new = (max(1, round(fit.height * fit.scale)), max(1, round(fit.width * fit.scale)))
+    _, new = scale_to_fit((fit.height, fit.width), size)
     if not len(masks):
         return masks.new_zeros(0, *size)
     if new != (fit.height, fit.width):
@@ -68,15 +75,14 @@ def letterbox_masks(masks: Tensor, fit: Fit, size: tuple[int, int]) -> Tensor:
     return functional.pad(masks, bars)
 
 
-def detection_augment(flip: float, jitter: float, size: tuple[int, int]) -> v2.Transform:
-    """Flip and colour jitter for an image with boxes; boxes that vanish are dropped with their labels and masks."""
-    return v2.Compose([v2.RandomHorizontalFlip(flip), *_colour(jitter), v2.SanitizeBoundingBoxes()])
-
-
-def classification_train(size: tuple[int, int], flip: float, jitter: float) -> v2.Transform:
-    """Random crop of at least half the image, flip, colour jitter."""
-    crop = v2.RandomResizedCrop(list(size), scale=(0.5, 1.0), antialias=True)
-    return v2.Compose([crop, v2.RandomHorizontalFlip(flip), *_colour(jitter)])
+def classification_train(size: tuple[int, int], settings: TrainingSettings) -> v2.Transform:
+    """Random crop of at least half the image, flips, rotation, colour jitter."""
+    steps: list[v2.Transform] = [v2.RandomResizedCrop(list(size), scale=(0.5, 1.0), antialias=True)]
+    steps += [v2.RandomHorizontalFlip(settings.flip), v2.RandomVerticalFlip(settings.flip_vertical)]
+    if settings.rotate or settings.shear:
+        shear = [-settings.shear, settings.shear] * 2 if settings.shear else None
+        steps.append(v2.RandomAffine(settings.rotate, shear=shear, fill=PAD))
+    return v2.Compose([*steps, *colour(settings.jitter)])
 
 
 def classification_eval(size: tuple[int, int]) -> v2.Transform:
@@ -84,7 +90,8 @@ def classification_eval(size: tuple[int, int]) -> v2.Transform:
     return v2.Compose([v2.Resize(max(size), antialias=True), v2.CenterCrop(list(size))])
 
 
-def _colour(strength: float) -> list[v2.Transform]:
+def colour(strength: float) -> list[v2.Transform]:
+    """Changes of brightness, contrast, saturation and hue."""
     if strength == 0:
         return []
     return [v2.ColorJitter(0.4 * strength, 0.4 * strength, 0.7 * strength, 0.03 * strength)]

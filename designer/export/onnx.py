@@ -29,6 +29,7 @@ from designer.export.onnx_report import OnnxReport
 from designer.export.weights import class_names, prepared, sample_image
 from designer.graph.model import GraphData
 from designer.graph.onnx_options import OnnxOptions
+from designer.graph.training import unaugmented
 from designer.train.tasks import evaluate, task_of
 from nodes.reparam import fuse
 from nodes.sdk.discover import library
@@ -174,8 +175,7 @@ class _Export:
         return task_of(self.compiled)
 
     def _splits(self) -> DataSplits:
-        plain = self.data.training.model_copy(update={"flip": 0.0, "jitter": 0.0})
-        return load_dataset(self.data.data, self.compiled.image_size, self._task(), plain)
+        return load_dataset(self.data.data, self.compiled.image_size, self._task(), unaugmented(self.data.training))
 
     def _checked(self, made: Path) -> OnnxReport:
         """Compares the file with torch, measures both, and refuses a file that is wrong."""

@@ -47,7 +47,27 @@ class TrainingSettings(Section):
         "none", title="Tracker", description="MLflow or Weights & Biases, beside TensorBoard's log."
     )
     flip: float = Field(0.5, ge=0, le=1, title="Flip", description="Chance of a horizontal flip.")
+    flip_vertical: float = Field(0.0, ge=0, le=1, title="Vertical flip", description="Chance of a vertical flip.")
     jitter: float = Field(0.5, ge=0, le=1, title="Colour jitter", description="Strength of the colour changes.")
+    rotate: float = Field(0.0, ge=0, le=180, title="Rotate", description="Most degrees of rotation, either way.")
+    translate: float = Field(0.0, ge=0, le=0.9, title="Translate", description="Most shift, as a share of the image.")
+    scale: float = Field(0.0, ge=0, le=0.9, title="Zoom", description="0.5 zooms between 50 % and 150 %.")
+    shear: float = Field(0.0, ge=0, le=45, title="Shear", description="Most degrees of shear, either way.")
+    mosaic: float = Field(0.0, ge=0, le=1, title="Mosaic", description="Chance of four images in one.")
+    mixup: float = Field(0.0, ge=0, le=1, title="Mixup", description="Chance of two images in one; boxes only.")
+    copy_paste: float = Field(0.0, ge=0, le=1, title="Copy-paste", description="Chance of pasted objects; masks only.")
+    close_mosaic: int = Field(10, ge=0, le=100_000, title="Close mosaic", description="Last epochs without mosaic.")
+
+
+AUGMENTATION = (
+    "flip", "flip_vertical", "jitter", "rotate", "translate", "scale", "shear", "mosaic", "mixup", "copy_paste",
+)  # fmt: skip
+"""Settings that change training images; each is off at 0."""
+
+
+def unaugmented(settings: TrainingSettings) -> TrainingSettings:
+    """The same settings with images left as they are."""
+    return settings.model_copy(update=dict.fromkeys(AUGMENTATION, 0.0))
 
 
 class AdviceSettings(Section):

@@ -146,6 +146,7 @@ class Trainer:
         generator = self.loader.generator
         assert generator is not None
         generator.manual_seed(self.settings.seed * 1_000_003 + self.epoch)
+        self.splits.train.epoch.fill_(self.epoch)  # type: ignore[attr-defined]  # mosaic ends before the last epochs
         if self.loader.num_workers == 0:
             torch.manual_seed(self.settings.seed * 1_000_003 + self.epoch + 1)
         for number, batch in enumerate(self.live.waiting(self.loader), 1):

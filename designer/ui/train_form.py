@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QScrollArea, QWidget
 
 from designer.graph.document import Document
-from designer.graph.training import DataSettings, TrainingSettings
+from designer.graph.training import AUGMENTATION, DataSettings, TrainingSettings
 from designer.ui import wording
 from designer.ui.editors import CalmComboBox, ChoiceEditor, ParamEditor, editor_for
 from designer.ui.inspector_pages import image_input
@@ -18,6 +18,7 @@ from designer.ui.widgets import ElidedLabel, button, column, row, tool
 from nodes.sdk.spec import Param
 
 BASIC = ("epochs", "batch", "learning_rate", "optimizer", "device")
+IMAGE_CHANGES = (*AUGMENTATION, "close_mosaic")
 SHAPES_FIELDS = ("classes", "train_images", "val_images", "max_objects")
 DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Apple GPU"))
 _CHOICES = {"sgd": "SGD", "adamw": "AdamW", "cosine": "Cosine", "step": "Step", "constant": "Constant"}
@@ -143,10 +144,22 @@ class TrainForm(QScrollArea):
         self._grid.addWidget(self.more, self._cell // 2, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
         self._cell += 2
         self._cells = {name: self._place_setting(name) for name in SHAPES_FIELDS}
-        rest = [name for name in TrainingSettings.model_fields if name not in BASIC]
+        rest = [name for name in TrainingSettings.model_fields if name not in (*BASIC, *IMAGE_CHANGES)]
         self._advanced = [self._place_setting(name) for name in rest]
-        for cell in [*self._advanced, *self._cells.values()]:
+        self._cell += self._cell % 2
+        self.augmentation = button("Augmentation", "ghost", "auto-fix")
+        self.augmentation.setCheckable(True)
+        self.augmentation.toggled.connect(self._on_augmentation)
+        self._grid.addWidget(self.augmentation, self._cell // 2, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+        self._cell += 2
+        self._changes = [self._place_setting(name) for name in IMAGE_CHANGES]
+        for cell in [*self._advanced, *self._changes, *self._cells.values()]:
             cell.hide()
+
+    def _on_augmentation(self, on: bool) -> None:
+        for cell in self._changes:
+            cell.setVisible(on)
+        QTimer.singleShot(0, self, lambda: self.verticalScrollBar().setValue(self.augmentation.y() if on else 0))
 
     def _on_more(self, on: bool) -> None:
         self.more.setText("Fewer settings" if on else "More settings")
