@@ -172,7 +172,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option("--lr")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "",
     queue: Annotated[
-        bool, typer.Option("--queue", help="Wait for the folder's other runs, in the background.")
+        bool, typer.Option("--queue", help="Start in the background, after the other runs.")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -48,10 +48,16 @@ def _finite(value: Any) -> Any:
 
 
 class EventTail:
-    """Reads events as they are written. A line that is not finished yet, or torn, is left for later or skipped."""
+    """Reads events as they are written. A line that is not finished yet, or torn, is left for later or skipped.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Args:
+        path: the file.
+        most_steps: of more steps in one call, as in a long run that is opened again, so many evenly spaced and the
+            last are given; reading 100,000 would take a window half a second.
+    """
+
+    def __init__(self, path: Path, most_steps: int | None = None) -> None:
+        self._path, self._most_steps = path, most_steps
         self._place = 0
         self._rest = b""
 
@@ -70,7 +76,7 @@ class EventTail:
         self._place += len(fresh)
         *lines, self._rest = (self._rest + fresh).split(b"\n")
         events: list[dict[str, Any]] = []
-        for line in lines:
+        for line in self._thinned(lines):
             event = _parse(line)
             if event is None:
                 continue
@@ -79,6 +85,16 @@ class EventTail:
                 events = [e for e in events if e["type"] not in ("step", "metrics") or e.get("step", 0) <= step]
             events.append(event)
         return events
+
+    def _thinned(self, lines: list[bytes]) -> list[bytes]:
+        places = [i for i, line in enumerate(lines) if line.startswith(_STEP)]
+        if self._most_steps is None or len(places) <= self._most_steps:
+            return lines
+        kept = {*places[:: -(-len(places) // self._most_steps)], places[-1]}
+        return [line for i, line in enumerate(lines) if i in kept or not line.startswith(_STEP)]
+
+
+_STEP = b'{"type": "step"'
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -100,7 +100,7 @@ def run_info(run: RunFolder, *, queued: bool = False, alive: bool | None = None)
         state = "running"
     if alive and state not in ACTIVE:
         state = "starting"
-    elif not alive and state in ("idle", *ACTIVE):
+    elif not alive and (queued or state in ("idle", *ACTIVE)):
         state = "queued" if queued else "died"
     metric = next((m for m in BEST if any(m in values for values in evaluations)), "")
     config, steps = _config(run), [e for e in newest if "epoch" in e]

@@ -102,6 +102,7 @@ ACTIONS: dict[str, Spec] = {
     "user_components": Spec("&Your components…", "", "puzzle-outline", tip="Components from your own Python files"),
     "command_palette": Spec("&Command palette…", "Ctrl+Shift+P", "console-line", tip="Everything by its name"),
     "show_layers": Spec("&Layers", "Ctrl+Shift+L", "table", tip="All layers with their figures"),
+    "show_runs": Spec("&Runs", "Ctrl+Shift+R", "format-list-bulleted", tip="All runs: compare, queue, delete"),
     "keys": Spec("&Keys and gestures", "F1", "keyboard-outline"),
     "about": Spec("&About Netwright", "", "information-outline"),
 }
@@ -118,7 +119,7 @@ MENUS: dict[str, tuple[str, ...]] = {
     ),
     "&View": (
         "fit", "fit_selection", "zoom_100", "minimap", "@heat", "-", "command_palette", "-",
-        "show_problems", "show_train", "show_layers", "@panels", "-",
+        "show_problems", "show_train", "show_layers", "show_runs", "@panels", "-",
         "next_document", "previous_document", "-", "@theme",
     ),
     "&Arrange": (

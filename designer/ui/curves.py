@@ -6,18 +6,19 @@ pyqtgraph takes some 0.4 s to import, so `main_window` makes this widget when th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 
 from designer.train.events import METRICS
 from designer.ui import theme, wording
+from designer.ui.saving import ask_where_to_save, quoted
 from designer.ui.theme import SMALL_PX
-from designer.ui.widgets import column, label, row
+from designer.ui.widgets import column, label, row, tool
 
 _SMOOTH = 0.9
 """Share of the past in the running mean that is drawn over a noisy curve (bias-corrected, as Adam's moments are)."""
@@ -26,10 +27,20 @@ _SMOOTH = 0.9
 pg.setConfigOptions(antialias=True)
 
 
+MOST_POINTS = 4000
+"""Of a curve: more than a screen has columns. A longer run has several steps in a point."""
+
+
 class Series:
-    """The points of one curve, with a running mean when it is a noisy one."""
+    """The points of one curve, with a running mean when it is a noisy one.
+
+    It holds at most `MOST_POINTS`: when they are full, neighbours are joined into their mean, and from then on twice
+    as many values make a point.
+    """
 
     def __init__(self, *, smooth: bool) -> None:
+        self._every = 1
+        self._pending: list[float] = []
         self.x: list[float] = []
         self.y: list[float] = []
         self.mean: list[float] = []
@@ -40,12 +51,26 @@ class Series:
         """Append a point; one at or before the last x replaces what followed it (a run that was resumed)."""
         if self.x and x <= self.x[-1]:
             self.cut(x)
+        self._pending.append(y)
+        if len(self._pending) < self._every:
+            return
         self.x.append(x)
-        self.y.append(y)
-        self._fold(y)
+        self.y.append(sum(self._pending) / len(self._pending))
+        self._pending.clear()
+        self._fold(self.y[-1])
+        if len(self.x) >= MOST_POINTS:
+            self._join()
+
+    def _join(self) -> None:
+        """Half as many points."""
+        self.x = self.x[1::2]
+        self.y = [(a + b) / 2 for a, b in zip(self.y[::2], self.y[1::2], strict=True)]
+        self.mean = self.mean[1::2]
+        self._every *= 2
 
     def cut(self, x: float) -> None:
         """Forget the points at x and after it."""
+        self._pending.clear()
         kept = sum(1 for value in self.x if value < x)
         del self.x[kept:], self.y[kept:], self.mean[kept:]
         self._total, self._weight = 0.0, 0.0
@@ -60,6 +85,9 @@ class Series:
             self._total = _SMOOTH * self._total + (1 - _SMOOTH) * y
             self._weight = _SMOOTH * self._weight + (1 - _SMOOTH)
         self.mean.append(self._total / self._weight if self._weight else y)
+
+
+_EMPTY = {"epoch": "The first epoch has not ended yet.", "step": "No steps yet."}
 
 
 class WholeAxis(pg.AxisItem):
@@ -107,27 +135,48 @@ class Legend(QWidget):
 
 
 class Plot(QFrame):
-    """One plot with its title, and a legend that names each curve and its last value."""
+    """One plot with its title, and a legend that names each curve and its last value.
 
-    def __init__(self, title: str, x_name: str, *, smooth: bool) -> None:
+    Args:
+        title: of the plot.
+        x_name: what is along it, such as `step`.
+        smooth: draw a running mean over each curve.
+        whole: x is counted, in steps or epochs.
+        marked: draw a dot at each point of a curve that has no running mean.
+        words: what a curve is called.
+    """
+
+    def __init__(
+        self, title: str, x_name: str, *, smooth: bool, whole: bool = True, marked: bool = True,
+        words: Callable[[str], str] = wording.curve,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._marked, self._counted, self._words = marked, whole, words
         self.series: dict[str, Series] = {}
         self._smooth = smooth
         self._lines: dict[str, tuple[pg.PlotDataItem, pg.PlotDataItem | None]] = {}
-        self._view = pg.PlotWidget(axisItems={"bottom": WholeAxis("bottom")})
+        self._view = pg.PlotWidget(axisItems={"bottom": WholeAxis("bottom")} if whole else {})
         self._view.setMinimumSize(160, 90)
         self._view.setAccessibleName(f"{title} by {x_name}")
         self._item = self._view.getPlotItem()
         self._item.hideButtons()
         self._item.setMenuEnabled(False)
+        self._view.setToolTip("Wheel or drag: zoom and move. Double click: all of it again.")
+        self._view.scene().sigMouseClicked.connect(self._on_click)
         self._item.setDownsampling(auto=True, mode="peak")
         self._item.setClipToView(True)
         self._item.getAxis("bottom").setHeight(22)
         self._item.getAxis("left").setWidth(44)
         self._x_name = x_name
         self._legend = Legend()
-        self._empty = label(f"The first {x_name} has not ended yet." if x_name == "epoch" else "No steps yet.", "faint")
-        heading = row(label(title, "section"), self._empty, self._legend, gap=12)
+        self._empty = label(_EMPTY.get(x_name, "No evaluation yet."), "faint")
+        self._title = title
+        self.save = tool("export-variant", f"Save {title.lower()} as a picture or as figures (PNG, CSV)")
+        self.save.setIconSize(QSize(14, 14))
+        self.save.clicked.connect(lambda: ask_where_to_save(self, self._title, self.as_csv))
+        self._stale = False
+        self._range: tuple[float, float] | None = None
+        heading = row(label(title, "section"), self._empty, self._legend, self.save, gap=12)
         heading.setStretch(2, 1)
         self.setLayout(column(heading, self._view, margins=(8, 4, 8, 4), gap=2))
         self.restyle()
@@ -141,7 +190,26 @@ class Plot(QFrame):
 
     def fix_range(self, low: float, high: float) -> None:
         """Show these values whatever the curves do."""
+        self._range = low, high
         self._item.setYRange(low, high, padding=0.04)
+
+    def _on_click(self, event: Any) -> None:
+        if event.double():
+            self._item.enableAutoRange()
+            if self._range is not None:
+                self.fix_range(*self._range)
+
+    def as_csv(self) -> str:
+        """The points of all curves, a row each, for a spreadsheet."""
+        lines = [f"curve,{self._x_name},value"]
+        for name, series in self.series.items():
+            lines += [f"{quoted(name)},{x:g},{y:.8g}" for x, y in zip(series.x, series.y, strict=True)]
+        return "\n".join(lines) + "\n"
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._stale:
+            self.redraw()
 
     def cut(self, x: float) -> None:
         for series in self.series.values():
@@ -155,7 +223,10 @@ class Plot(QFrame):
         self._empty.show()
 
     def redraw(self) -> None:
-        """Bring the curves and the legend up to date."""
+        """Bring the curves and the legend up to date; what nobody sees waits until it is shown."""
+        self._stale = not self.isVisible()
+        if self._stale:
+            return
         new = [name for name in self.series if name not in self._lines]
         for name in new:
             self._lines[name] = self._make_lines(len(self._lines))
@@ -167,12 +238,14 @@ class Plot(QFrame):
         if new:
             self._empty.hide()
         values = ((name, (self.series[name].mean or self.series[name].y)[-1:]) for name in self._lines)
-        self._legend.show_values([(wording.curve(name), _value(last[0]) if last else "–") for name, last in values])
+        shown = [(self._words(name), _value(last[0]) if last else "–") for name, last in values]
+        # The last point of a curve over recall or score says nothing of it.
+        self._legend.show_values(shown if self._counted else [(name, "") for name, _ in shown])
 
     def _make_lines(self, index: int) -> tuple[pg.PlotDataItem, pg.PlotDataItem | None]:
         color = theme.current().series(index)
         if not self._smooth:
-            marks = {"symbol": "o", "symbolSize": 5, "symbolBrush": color, "symbolPen": None}
+            marks = {"symbol": "o", "symbolSize": 5, "symbolBrush": color, "symbolPen": None} if self._marked else {}
             return self._item.plot(pen=pg.mkPen(color, width=2), **marks), None
         faint = pg.mkColor(color)
         faint.setAlpha(70)
@@ -197,7 +270,7 @@ class Plot(QFrame):
             color = pg.mkColor(shades.series(index))
             (mean or line).setPen(pg.mkPen(color, width=2))
             if mean is None:
-                line.setSymbolBrush(color)
+                line.setSymbolBrush(color if self._marked else None)
             else:
                 faint = pg.mkColor(color)
                 faint.setAlpha(70)

@@ -16,6 +16,7 @@ from designer.graph.problems import Fix, Problem
 from designer.ui import glyphs, theme, wording
 from designer.ui.flow_layout import FlowLayout
 from designer.ui.inspector_composite import CompositeSection
+from designer.ui.live_nodes import LiveFigures
 from designer.ui.param_rows import ParamRows
 from designer.ui.weights_row import WeightsRow
 from designer.ui.widgets import ElidedLabel, Switch, Tile, button, clear, column, label, line, row, tool
@@ -70,6 +71,7 @@ class NodePage(QWidget):
             "macs": Tile("MACs", "Multiply-accumulates of one image"),
             "activation_bytes": Tile("activations"),
         }
+        self.live = LiveFigures()
         self.frozen = Switch()
         self.frozen.setAccessibleName("Frozen")
         self.frozen.toggled.connect(lambda on: self._document.set_frozen(self._node_id, on))
@@ -131,6 +133,7 @@ class NodePage(QWidget):
         for index in range(len(self._tiles)):
             tiles.setStretch(index, 1)
         box.addLayout(tiles)
+        box.addWidget(self.live)
         box.addLayout(self.fields)
         box.addWidget(line())
         frozen = row(label("Frozen"), 1, self.frozen)
@@ -184,6 +187,7 @@ class NodePage(QWidget):
         elif known is not self._last_known:
             self._resting.start()  # a slider that is dragged asks once, when it rests
         self._last_known = known
+        self.live.show_figures((result or {}).get("live") or {})
         self._tiles["params"].set_text(wording.count(known.get("params")))
         self._tiles["macs"].set_text(wording.count(known.get("macs")))
         self._tiles["activation_bytes"].set_text(wording.memory(known.get("activation_bytes")))

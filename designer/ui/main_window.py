@@ -28,6 +28,7 @@ from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
 from designer.ui.filled_menus import fill_advice, fill_recent
+from designer.ui.live_nodes import LiveNodes
 from designer.ui.looking_inside import look_inside
 from designer.ui.message_bar import Choice
 from designer.ui.my_composites import MyComposites
@@ -54,6 +55,7 @@ class MainWindow(WindowLayout):
         self.engine = EngineLink()
         self.files = FileActions(self, self.workspace, self.messages)
         self.runs = RunActions(self)
+        self.live = LiveNodes(self.train)
         self.document_tabs = DocumentTabs(self.workspace)
         self.centre.insertWidget(0, self.document_tabs)
         self.palette_popup = CommandPalette(self)
@@ -109,6 +111,7 @@ class MainWindow(WindowLayout):
             "train": self.runs.start,
             "command_palette": self._open_palette,
             "show_layers": lambda: self.show_tab(self.layers),
+            "show_runs": lambda: self.show_tab(self.runs_panel),
             "keys": lambda: CheatSheet(self.commands, self).show(),
             "user_components": self.user_components.open_dialog,
             "about": self._about,
@@ -141,6 +144,7 @@ class MainWindow(WindowLayout):
         self.problems.fix_chosen.connect(self.apply_fix)
         self.problems.node_chosen.connect(self.show_node)
         self.layers.selected.connect(self._on_rows)
+        self.live.changed.connect(self._on_live)
         self.tabs.currentChanged.connect(lambda _index: self._show_layers())
         self.problems.count_changed.connect(self._on_problem_count)
         self.train_button.clicked.connect(self.runs.start)
@@ -167,6 +171,7 @@ class MainWindow(WindowLayout):
     def _on_opened(self) -> None:
         document, current = self.workspace.document, self.workspace.current
         self._result, self._problems = current.result if current is not None else {}, ()
+        self.live.put_into(self._result)
         self.canvas.set_document(document)
         self.inspector.set_document(document)
         self.train.set_document(document, self.workspace.runs_folder)
@@ -299,12 +304,18 @@ class MainWindow(WindowLayout):
 
     def _on_propagated(self, result: dict[str, Any]) -> None:
         self._result = result
+        self.live.put_into(result)
         if self.workspace.current is not None:
             self.workspace.current.result = result
         self.canvas.show_propagation(result)
         self.status.show_totals(result.get("totals") or {})
         self._show_problems()
         self._show_layers()
+
+    def _on_live(self) -> None:
+        self.live.put_into(self._result)
+        self.canvas.show_propagation(self._result)
+        self._show_problems()
 
     def _show_problems(self) -> None:
         """The engine's problems; the document's own while the engine has not answered."""

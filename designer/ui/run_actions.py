@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QTimer
+
 from designer.graph.errors import NetwrightError
+from designer.train.queue import put_in_queue, remove_from_queue
+from designer.train.run import RunFolder
 from designer.ui.message_bar import Choice
 from designer.ui.open_document import document_title
+from designer.ui.run_bar import run_title
 
 if TYPE_CHECKING:
     from designer.ui.main_window import MainWindow
+
+
+ADVANCE_MS = 2000
+"""Between two looks at the queue."""
 
 
 class RunActions:
@@ -18,9 +27,19 @@ class RunActions:
     def __init__(self, window: MainWindow) -> None:
         self._window, self._train, self._messages = window, window.train, window.messages
         self._train.start_clicked.connect(self.start)
-        self._train.said.connect(lambda text, tone: self._messages.say(text, tone, key="run_warning"))
+        self._train.queue_clicked.connect(self.enqueue)
+        self._train.said.connect(self._on_said)
         self._train.run_ended.connect(self._on_ended)
         self._train.state_changed.connect(self._on_state)
+        panel = window.runs_panel
+        self._train.folder_changed.connect(panel.set_folder)
+        panel.curves_wanted.connect(self._show_run)
+        panel.document_wanted.connect(self._open_document)
+        panel.resume_wanted.connect(self._resume_run)
+        self._advance = QTimer(window)
+        self._advance.setInterval(ADVANCE_MS)
+        self._advance.timeout.connect(self._train.advance_queue)
+        self._advance.start()
 
     def start(self) -> None:
         """Start a run of the document as it is now, unless it has errors: those are shown instead."""
@@ -28,14 +47,10 @@ class RunActions:
         if document is None or self._train.watch.active:
             window.show_tab(self._train)
             if self._train.watch.active and self._train.whose:
-                text = f"“{self._train.whose}” is being trained. Stop that run first, or wait for its end."
-                self._messages.say(text, key="train")
+                text = f"“{self._train.whose}” is being trained. Stop that run first, or let this one wait for its end."
+                self._messages.say(text, "info", Choice("Put it in the queue", self.enqueue), key="train")
             return
-        errors = [p for p in window.shown_problems if p.severity == "error"]
-        if errors:
-            window.show_tab(window.problems)
-            text = f"This model cannot be trained yet: {errors[0].message}"
-            self._messages.say(text, "danger", key="train")
+        if not self._can_train():
             return
         window.show_tab(self._train)
         self._messages.withdraw("train")
@@ -43,6 +58,57 @@ class RunActions:
             self._train.start()
         except (NetwrightError, OSError) as error:
             self._messages.say(f"The run could not be started: {error}", "danger", key="train")
+
+    def enqueue(self) -> None:
+        """Let the document as it is now be trained after the run at work."""
+        if self._window.workspace.document is None or not self._can_train():
+            return
+        try:
+            run = self._train.enqueue()
+        except (NetwrightError, OSError) as error:
+            self._messages.say(f"The run could not be queued: {error}", "danger", key="train")
+            return
+        text = f"{run_title(run.path.name)} waits in the queue; it starts when the run at work has ended."
+        self._messages.say(text, "info", Choice("Show the runs", self._show_runs), key="queue")
+
+    def _show_runs(self) -> None:
+        self._window.show_tab(self._window.runs_panel)
+
+    def _show_run(self, run: RunFolder) -> None:
+        self._train.show_run(run)
+        self._window.show_tab(self._train)
+
+    def _open_document(self, run: RunFolder) -> None:
+        try:
+            self._window.workspace.open_data(run.document())
+        except NetwrightError as error:
+            self._messages.say(str(error), "danger", key="runs")
+
+    def _resume_run(self, run: RunFolder) -> None:
+        watch = self._train.watch
+        if watch.active and watch.run is not None and watch.run.path != run.path:
+            put_in_queue(run)
+            text = f"{run_title(watch.run.path.name)} is at work; {run_title(run.path.name)} waits in the queue."
+            self._messages.say(text, key="queue")
+            return
+        remove_from_queue(run.path.parent, run.path.name)
+        self._train.show_run(run)
+        self._resume()
+
+    def _can_train(self) -> bool:
+        """Whether the document has no error; the first is said."""
+        errors = [p for p in self._window.shown_problems if p.severity == "error"]
+        if errors:
+            self._window.show_tab(self._window.problems)
+            text = f"This model cannot be trained yet: {errors[0].message}"
+            self._messages.say(text, "danger", key="train")
+        return not errors
+
+    def _on_said(self, text: str, tone: str, node: str) -> None:
+        document = self._window.workspace.document
+        there = document is not None and any(n.id == node for n in document.data.nodes)
+        choices = (Choice("Show the node", lambda: self._window.show_node(node)),) if there else ()
+        self._messages.say(text, "warning" if tone == "warning" else "info", *choices, key="run_warning")
 
     def _on_state(self, state: str) -> None:
         working = self._train.watch.active

@@ -16,6 +16,7 @@ from designer.ui.widgets import ElidedLabel, button, column, row
 
 STATE_TEXT = {
     "idle": "Not started",
+    "queued": "Waits in the queue",
     "starting": "Starting the trainer…",
     "running": "Training",
     "paused": "Paused",
@@ -30,12 +31,14 @@ _CAN_RESUME = ("stopped", "failed", "died")
 class RunBar(QWidget):
     """Signals:
     start_clicked(): start a new run.
+    queue_clicked(): train this too, after the run at work.
     resume_clicked(): go on: a paused run's process, or a new one from the last checkpoint.
     pause_clicked(), stop_clicked(): steer the running trainer.
     run_chosen(str): another run's folder was picked from the list.
     """
 
     start_clicked = Signal()
+    queue_clicked = Signal()
     resume_clicked = Signal()
     pause_clicked = Signal()
     stop_clicked = Signal()
@@ -54,6 +57,8 @@ class RunBar(QWidget):
             (self.stop, self.stop_clicked),
         ):
             made.clicked.connect(signal)
+        self.queue = button("Queue", "", "tray-plus", "Train the document as it is now when this run has ended")
+        self.queue.clicked.connect(self.queue_clicked)
         self.state = ElidedLabel("Not started")
         self.facts = ElidedLabel("", "muted")
         self.facts.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -66,8 +71,8 @@ class RunBar(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the run")
         self.progress.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        top = row(self.start, self.pause, self.resume, self.stop, self.state, self.runs)
-        top.setStretch(4, 1)
+        top = row(self.start, self.pause, self.resume, self.stop, self.queue, self.state, self.runs)
+        top.setStretch(5, 1)
         below = row(self.progress, self.facts, gap=12)
         below.setStretch(0, 1)
         below.setStretch(1, 2)
@@ -78,11 +83,12 @@ class RunBar(QWidget):
         """Show a run's state and the last event of each type; `whose` names another document than the one in front."""
         working = state in ("starting", "running", "paused")
         self.start.setVisible(not working)
-        self.start.setText("Start training" if state == "idle" else "Train again")
+        self.start.setText("Start training" if state in ("idle", "queued") else "Train again")
         self.pause.setVisible(state in ("starting", "running"))
         self.pause.setEnabled(state == "running")
         self.resume.setVisible(state == "paused" or state in _CAN_RESUME)
         self.stop.setVisible(working)
+        self.queue.setVisible(working)
         self.state.set_full_text((f"“{whose}”: " if whose else "") + _state_line(state, last))
         self.facts.set_full_text(_facts_line(last))
         step, start = last.get("step"), last.get("start")

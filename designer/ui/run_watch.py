@@ -9,30 +9,22 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from designer.train.events import EventTail
+from designer.train.queue import queue_of
 from designer.train.run import RunFolder, is_alive
+from designer.train.run_list import ACTIVE, STATES
 
+MOST_STEPS = 4000
+"""Steps of a run that are read when it is opened: more than a curve has points on a screen."""
 POLL_MS = 200
 ALIVE_EVERY = 5
 """Polls between two looks at the process: once a second."""
-
-# What an event says about the run's state from then on.
-_STATES = {
-    "start": "running",
-    "step": "running",
-    "resumed": "running",
-    "paused": "paused",
-    "stopped": "stopped",
-    "finished": "finished",
-    "error": "failed",
-}
-ACTIVE = ("starting", "running", "paused")
 
 
 class RunWatch(QObject):
     """Signals:
     events(list): events as dicts, oldest first.
-    state_changed(str): `starting`, `running`, `paused`, `stopped`, `finished`, `failed` (an error said why) or
-        `died` (the process is gone and never said why).
+    state_changed(str): `queued` (it waits for another run), `starting`, `running`, `paused`, `stopped`, `finished`,
+        `failed` (an error said why) or `died` (the process is gone and never said why).
     """
 
     events = Signal(list)
@@ -63,17 +55,23 @@ class RunWatch(QObject):
         """
         self._timer.stop()
         self.run, self.last, self._polls = run, {}, 0
-        self._tail = EventTail(run.events_path) if run is not None else None
+        self._tail = EventTail(run.events_path, MOST_STEPS) if run is not None else None
         self.state = "starting" if starting else "idle"
         if run is not None and self._tail is not None:
             alive = starting or is_alive(run)
             state = self._take(self._tail.read())
             if not starting:
-                self.state = state if alive or state not in ("idle", *ACTIVE) else "died"
-                self.state = "starting" if alive and state == "idle" else self.state
+                self.state = ("starting" if state not in ACTIVE else state) if alive else self._left(state)
         self.state_changed.emit(self.state)
-        if self.active:
+        if self.active or self.state == "queued":
             self._timer.start()
+
+    def _left(self, state: str) -> str:
+        """What a run without a trainer is, whose events left it in this state."""
+        assert self.run is not None
+        if self.run.path.name in queue_of(self.run.path.parent):
+            return "queued"
+        return "died" if state in ("idle", "queued", *ACTIVE) else state
 
     def _poll(self) -> None:
         if self.run is None or self._tail is None:
@@ -82,8 +80,10 @@ class RunWatch(QObject):
         # Asked before the tail is read: what a process wrote before it ended is then always read first.
         alive = self._polls % ALIVE_EVERY != 0 or is_alive(self.run)
         state = self._take(self._tail.read())
-        self._set_state(state if alive or state not in ACTIVE else "died")
-        if not self.active:
+        if state == "queued" and self._polls % ALIVE_EVERY == 0 and alive:
+            state = "starting"
+        self._set_state(state if alive else self._left(state))
+        if not self.active and self.state != "queued":
             self._timer.stop()
 
     def _take(self, events: list[dict[str, Any]]) -> str:
@@ -91,7 +91,7 @@ class RunWatch(QObject):
         state = self.state
         for event in events:
             self.last[event["type"]] = event
-            state = _STATES.get(event["type"], state)
+            state = STATES.get(event["type"], state)
         if events:
             self.events.emit(events)
         return state

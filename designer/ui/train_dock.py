@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from subprocess import Popen
@@ -14,15 +15,18 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.train import control
+from designer.train.events import EventTail
+from designer.train.queue import put_in_queue, queue_of, start_next
 from designer.train.run import RunFolder, is_alive, start_training
 from designer.ui.open_document import document_title
 from designer.ui.run_bar import RunBar, best_metric, run_title
-from designer.ui.run_watch import RunWatch, runs_in
+from designer.ui.run_watch import MOST_STEPS, RunWatch, runs_in
 from designer.ui.train_form import TrainForm
 from designer.ui.widgets import column, row
 
 if TYPE_CHECKING:
     from designer.ui.curves import Curves
+    from designer.ui.live_tabs import LiveTabs
 
 FORM_WIDTH = 288
 CURVES_AFTER_MS = 300
@@ -31,13 +35,20 @@ CURVES_AFTER_MS = 300
 class TrainDock(QWidget):
     """Signals:
     start_clicked(): Start was pressed; the window checks the document and then calls `start`.
+    queue_clicked(): it shall be trained after the run at work; the window calls `enqueue`.
     run_ended(str, str): a run ended: its state (`finished`, `stopped`, `failed`, `died`) and what to say about it.
-    said(str, str): the trainer at work has something to tell: the text, and `warning` or `info`.
+    said(str, str, str): the trainer at work has something to tell: the text, `warning` or `info`, and the id of the
+        node that it is about, or "".
+    folder_changed(Path or None): the runs of another folder are listed.
+    statistics_changed(dict): figures of each node by its id, of the run on show; empty when it has none.
     state_changed(str): the state of the run on show.
     """
 
     start_clicked = Signal()
-    said = Signal(str, str)
+    queue_clicked = Signal()
+    said = Signal(str, str, str)
+    statistics_changed = Signal(dict)
+    folder_changed = Signal(object)
     run_ended = Signal(str, str)
     state_changed = Signal(str)
 
@@ -50,11 +61,12 @@ class TrainDock(QWidget):
         self._own_run: Path | None = None
         self._process: Popen[bytes] | None = None
         self._followed = 0.0
+        self._sampled: tuple[Path, int] | None = None
         self.form = TrainForm()
         self.form.setFixedWidth(FORM_WIDTH)
         self.bar = RunBar()
         self.watch = RunWatch()
-        self.curves: Curves | None = None
+        self.live: LiveTabs | None = None
         self._right: QVBoxLayout = column(self.bar, gap=4)
         divider = QFrame()
         divider.setProperty("look", "vline")
@@ -63,6 +75,7 @@ class TrainDock(QWidget):
         self.bar.pause_clicked.connect(lambda: self._steer("pause"))
         self.bar.stop_clicked.connect(lambda: self._steer("stop"))
         self.bar.resume_clicked.connect(self.resume)
+        self.bar.queue_clicked.connect(self.queue_clicked)
         self.bar.run_chosen.connect(self._on_run_chosen)
         self.watch.events.connect(self._on_events)
         self.watch.state_changed.connect(self._on_state)
@@ -74,19 +87,22 @@ class TrainDock(QWidget):
         # After the frame that shows this tab: the import must not delay it.
         QTimer.singleShot(CURVES_AFTER_MS, self, self.make_curves)
 
-    def make_curves(self) -> Curves:
-        """The curves; pyqtgraph is imported when they are first wanted."""
-        if self.curves is None:
-            from designer.ui.curves import Curves
+    @property
+    def curves(self) -> Curves | None:
+        """The curves of the run on show, once they were wanted."""
+        return self.live.curves if self.live is not None else None
 
-            self.curves = Curves()
-            self._right.addWidget(self.curves, 1)
+    def make_curves(self) -> LiveTabs:
+        """The views of the run; pyqtgraph is imported when they are first wanted."""
+        if self.live is None:
+            from designer.ui.live_tabs import LiveTabs
+
+            self.live = LiveTabs()
+            self._right.addWidget(self.live, 1)
             run = self.watch.run
             if run is not None:
-                from designer.train.events import EventTail
-
-                self.curves.show_events(EventTail(run.events_path).read())
-        return self.curves
+                self.live.show_events(EventTail(run.events_path, MOST_STEPS).read(), run)
+        return self.live
 
     def set_document(self, document: Document | None, runs: Path | None) -> None:
         """Show this document's settings and the runs of the folder `runs`; a run that is alive there is followed."""
@@ -100,6 +116,7 @@ class TrainDock(QWidget):
         if runs == self._root:
             return
         self._root = runs
+        self.folder_changed.emit(runs)
         if not self.watch.active:
             found = runs_in(runs) if runs is not None else []
             self._follow(next((run for run in found if is_alive(run)), found[0] if found else None))
@@ -122,16 +139,17 @@ class TrainDock(QWidget):
         self.bar.show_runs(found, current)
 
     def _follow(self, run: RunFolder | None, *, starting: bool = False) -> None:
-        if self.curves is not None:
-            self.curves.reset()
+        if self.live is not None:
+            self.live.reset()
         self._followed = time.time()
         self.watch.follow(run, starting=starting)
+        self._look_at_statistics()
         self._show_state()
         self._list_runs()
 
     def _on_run_chosen(self, path: str) -> None:
-        if path and (self.watch.run is None or str(self.watch.run.path) != path):
-            self._follow(RunFolder.open(Path(path)))
+        if path:
+            self.show_run(RunFolder.open(Path(path)))
 
     # -- starting and steering -------------------------------------------------------------------------------------
 
@@ -148,6 +166,39 @@ class TrainDock(QWidget):
         self.trained, self._own_run = self._document, run.path
         self._follow(run, starting=True)
         return run
+
+    def enqueue(self) -> RunFolder:
+        """Freeze the document into a new run folder that waits for the run at work.
+
+        Raises:
+            NetwrightError: when the folder cannot be made.
+        """
+        if self._document is None or self._root is None:
+            raise ValueError("There is no document to train.")
+        root = self.watch.run.path.parent if self.watch.active and self.watch.run is not None else self._root
+        run = RunFolder.create(root, self._document.data, self._document.data.name)
+        put_in_queue(run)
+        self._list_runs()
+        return run
+
+    def advance_queue(self) -> None:
+        """Start what waits, if nothing is at work, and follow a run that was started elsewhere."""
+        watched = self.watch.run
+        if self.watch.active:
+            return
+        roots = {root for root in (self._root, watched.path.parent if watched is not None else None) if root}
+        for root in roots:
+            if queue_of(root):
+                start_next(root)
+                self._list_runs()
+        found = (run for root in roots for run in runs_in(root) if is_alive(run))
+        if (run := next(found, None)) is not None:
+            self._follow(run)
+
+    def show_run(self, run: RunFolder) -> None:
+        """Show another run: its curves, and what it does if it is at work."""
+        if self.watch.run is None or self.watch.run.path != run.path:
+            self._follow(run)
 
     def resume(self) -> None:
         """Go on with the run on show: unpause its trainer, or start one from the last checkpoint."""
@@ -176,12 +227,28 @@ class TrainDock(QWidget):
     # -- what the run says -----------------------------------------------------------------------------------------
 
     def _on_events(self, events: list[dict]) -> None:
-        if self.curves is not None:
-            self.curves.show_events(events)
+        if self.live is not None:
+            self.live.show_events(events, self.watch.run)
         self._show_state()
         for event in events:
             if event["type"] in ("warning", "note") and event["time"] >= self._followed:
-                self.said.emit(str(event["message"]), "warning" if event["type"] == "warning" else "info")
+                tone = "warning" if event["type"] == "warning" else "info"
+                self.said.emit(str(event["message"]), tone, str(event.get("node") or ""))
+        self._look_at_statistics()
+
+    def _look_at_statistics(self) -> None:
+        """Tell what is new in the run's newest sample of its nodes."""
+        path = self.watch.run.statistics_path if self.watch.run is not None else None
+        try:
+            stamp = (path, path.stat().st_mtime_ns) if path is not None else None
+            if stamp == self._sampled:
+                return
+            nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"] if path is not None else {}
+        except (OSError, ValueError, KeyError):
+            stamp, nodes = None, {}
+        if stamp is not None or self._sampled is not None:
+            self.statistics_changed.emit(nodes)
+        self._sampled = stamp
 
     def _on_state(self, state: str) -> None:
         self._show_state()

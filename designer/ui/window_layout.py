@@ -25,6 +25,7 @@ from designer.ui.layers_table import LayersTable
 from designer.ui.message_bar import MessageBar
 from designer.ui.palette import Palette
 from designer.ui.problems_panel import ProblemsPanel
+from designer.ui.runs_panel import RunsPanel
 from designer.ui.status_line import StatusLine
 from designer.ui.train_dock import TrainDock
 from designer.ui.welcome import Welcome
@@ -55,6 +56,7 @@ class WindowLayout(QMainWindow):
         self.problems = ProblemsPanel()
         self.train = TrainDock()
         self.layers = LayersTable()
+        self.runs_panel = RunsPanel(self.messages)
         self.status = StatusLine()
         self.welcome = Welcome()
         self.canvas = CanvasView(None, None, theme.current())
@@ -83,8 +85,9 @@ class WindowLayout(QMainWindow):
         self.tabs.addTab(self.problems, "Problems")
         self.tabs.addTab(self.train, "Train")
         self.tabs.addTab(self.layers, "Layers")
+        self.tabs.addTab(self.runs_panel, "Runs")
         self.tabs.setCurrentWidget(self.train)
-        self.tabs.setAccessibleName("Problems, training and layers")
+        self.tabs.setAccessibleName("Problems, training, layers and runs")
         area = Qt.DockWidgetArea
         self.left = self._dock("Components", self.palette_panel, area.LeftDockWidgetArea)
         self.right = self._dock("Inspector", self.inspector, area.RightDockWidgetArea)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QLockFile, QObject, QSettings, QStandardPaths, Signal
 
 from designer.graph.document import Document
 from designer.graph.errors import DocumentError
+from designer.graph.model import GraphData
 from designer.graph.picture import SUFFIX as PICTURE
 from designer.graph.picture import read_picture
 from designer.graph.storage import SUFFIX
@@ -92,6 +93,10 @@ class Workspace(QObject):
     def open_template(self, name: str) -> Document:
         """A new, unsaved document made from a template. Raises NetwrightError for an unknown name."""
         return self._take(OpenDocument(load_template(name, self._catalogue)))
+
+    def open_data(self, data: GraphData) -> Document:
+        """A new, unsaved document with this data, such as that of a run."""
+        return self._take(OpenDocument(Document(data.model_copy(deep=True), self._catalogue)))
 
     def recover(self, recovery: Recovery) -> Document:
         """Open what a crash left behind as a document with unsaved changes, in place of the open one of its file."""

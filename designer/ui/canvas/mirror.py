@@ -25,7 +25,7 @@ from designer.graph.document import Document
 from designer.graph.model import Group, Node, Wire
 from designer.ui.canvas import cards
 from designer.ui.canvas.frames import FrameItem
-from designer.ui.canvas.heat import figure, heats
+from designer.ui.canvas.heat import figure, heats, value_of
 from designer.ui.canvas.items import NodeItem
 from designer.ui.canvas.labels import place_labels
 from designer.ui.canvas.lod import MANY
@@ -328,7 +328,8 @@ class Mirror:
     def _show_node(self, item: NodeItem) -> None:
         result = self._result.get("nodes", {}).get(item.id, {})
         kind = self.heat or "params"
-        size = figure(kind, result[kind]) if result.get(kind) else ""
+        value = value_of(result, kind)
+        size = figure(kind, value) if value else ""
         heat = self._heats.get(item.id, 0.0) if self.heat else None
         item.show_result(result, self._problems.get(item.id, ()), size, heat)
 

@@ -1,0 +1,221 @@
+"""The Runs tab and the live views: found, searched, compared, noted, queued, deleted and brought back."""
+
+import json
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+
+from designer.graph.templates import load_template
+from designer.train.events import EventWriter
+from designer.train.queue import put_in_queue, queue_of
+from designer.train.run import RunFolder, process_of
+from designer.train.run_list import read_note
+from designer.ui.curves import MOST_POINTS, Series
+from designer.ui.live_tabs import LiveTabs
+from designer.ui.message_bar import MessageBar
+from designer.ui.runs_panel import RunsPanel
+from designer.ui.saving import save_drawn
+from tests.ui.window.support import small
+
+QUALITY = {
+    "epoch": 1, "step": 8, "best_score": 0.4, "matrix_names": ["cat", "dog", "background"],
+    "matrix": [[8, 1, 1], [0, 5, 0], [2, 0, 0]],
+    "classes": [
+        {"name": "cat", "truths": 10, "ap": 0.5, "ap50": 0.7, "precision": 0.8, "recall": 0.6, "f1": 0.69},
+        {"name": "dog", "truths": 5, "ap": 0.9, "ap50": 1.0, "precision": 1.0, "recall": 0.9, "f1": 0.95},
+    ],
+    "precision": {"all": [1 - i / 100 for i in range(101)], "cat": [1.0] * 101},
+    "f1": {"all": [0.5] * 101, "cat": [0.4] * 101},
+}  # fmt: skip
+
+
+def made(root, name, epochs=2, best=0.5, ended=True, steps=8):
+    document = small(load_template("quick-start"), epochs)
+    run = RunFolder.create(root, document.data, name)
+    writer = EventWriter(run.events_path)
+    writer.write("start", device="cpu", batches=4, epochs=epochs, torch="x", params=1, images=8)
+    for step in range(1, steps + 1):
+        writer.write(
+            "step", step=step, epoch=0, loss=2 / step, losses={"box": 1 / step, "cls": 1 / step}, lr=0.01,
+            images_per_s=20.0, eta_s=1.0, grad_norm=3.0, waiting=0.1,
+        )  # fmt: skip
+    writer.write("metrics", epoch=0, step=4, values={"map": best, "map50": best})
+    if ended:
+        writer.write("finished", step=steps, epoch=epochs, values={})
+    writer.close()
+    run.evaluation_path.write_text(json.dumps(QUALITY))
+    return run
+
+
+@pytest.fixture
+def panel(home, qtbot):
+    bar = MessageBar()
+    made_panel = RunsPanel(bar)
+    qtbot.addWidget(bar)
+    qtbot.addWidget(made_panel)
+    made_panel.resize(980, 260)
+    runs = home / "runs"
+    made(runs, "first", epochs=2, best=0.3)
+    made(runs, "second", epochs=3, best=0.6)
+    made(runs, "third", ended=False)
+    made_panel.set_folder(runs)
+    made_panel.show()
+    qtbot.waitExposed(made_panel)
+    return made_panel
+
+
+def paths(panel, *names):
+    found = {info.path for info in panel.model.infos if info.path.name.startswith(names)}
+    assert len(found) == len(names)
+    return found
+
+
+def test_runs_are_shown_searched_and_sorted(panel):
+    rows = [[panel.sorted.index(r, c).data() for c in range(4)] for r in range(panel.sorted.rowCount())]
+    assert {row[1] for row in rows} == {"Finished", "Broke off"}
+    assert sorted(row[2] for row in rows) == ["mAP50-95 0.300", "mAP50-95 0.500", "mAP50-95 0.600"]
+    panel.search.setText("second finished")
+    assert panel.sorted.rowCount() == 1
+    assert panel.count.text() == "1 of 3 runs"
+    panel.search.clear()
+    panel.view.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    assert panel.sorted.index(0, 2).data() == "mAP50-95 0.600"
+
+
+def test_two_runs_are_compared(panel, qtbot):
+    panel.select(paths(panel, "first", "second"))
+    qtbot.mouseClick(panel.compare, Qt.MouseButton.LeftButton)
+    page = panel.comparison
+    rows = {row[0]: row[1:] for row in page.texts()}
+    assert sorted(rows["epochs"]) == ["2", "3"]
+    assert sorted(rows["Best mAP50-95"]) == ["0.300", "0.600"]
+    assert "The same model." in rows
+    assert set(page.scores.series) == set(page.names)
+    page.what.setCurrentIndex(page.what.findData("loss"))
+    page.what.activated.emit(0)
+    assert [len(series.x) for series in page.loss.series.values()] == [8, 8]
+    qtbot.mouseClick(page.back, Qt.MouseButton.LeftButton)
+    assert panel.comparison is None
+
+
+def test_a_note_is_kept_and_a_deleted_run_comes_back(panel, qtbot):
+    (path,) = paths(panel, "first")
+    panel.select({path})
+    panel.note.setFocus()
+    qtbot.keyClicks(panel.note, "the baseline")
+    panel.search.setFocus()
+    panel.note.left.emit()
+    assert read_note(RunFolder(path)) == "the baseline"
+    panel.select({path})
+    qtbot.mouseClick(panel.delete, Qt.MouseButton.LeftButton)
+    assert not path.exists()
+    assert panel.sorted.rowCount() == 2
+    assert panel.trash.isVisible()
+    assert "moved to the trash" in panel._messages.text()
+    qtbot.mouseClick(panel._messages.buttons()[0], Qt.MouseButton.LeftButton)
+    assert path.exists()
+    assert panel.sorted.rowCount() == 3
+    assert [info.path for info in panel.chosen()] == [path]
+
+
+def test_the_queue_is_seen_and_reordered(panel, qtbot):
+    root = panel.model.infos[0].path.parent
+    waiting = [RunFolder.create(root, load_template("quick-start").data, name) for name in ("x", "y")]
+    for run in waiting:
+        put_in_queue(run)
+    panel.refresh()
+    panel.select({waiting[1].path})
+    assert panel.resume.text().strip() == "Start now"
+    qtbot.mouseClick(panel.earlier, Qt.MouseButton.LeftButton)
+    assert queue_of(root)[0] == waiting[1].path.name
+    row = panel.sorted.mapFromSource(panel.model.index(panel.model.row_of(waiting[1].path), 1))
+    assert row.data() == "Queued, no. 1"
+    qtbot.mouseClick(panel.unqueue, Qt.MouseButton.LeftButton)
+    assert queue_of(root) == [waiting[0].path.name]
+
+
+def test_live_tabs_show_the_run_and_its_evaluation(home, qtbot, tmp_path):
+    from designer.train.events import EventTail
+
+    run = made(home / "runs", "live")
+    tabs = LiveTabs()
+    qtbot.addWidget(tabs)
+    tabs.resize(700, 260)
+    tabs.show()
+    tabs.show_events(EventTail(run.events_path).read(), run)
+    assert tabs.norm.series["norm"].y == [3.0] * 8
+    assert set(tabs.rates.series) == {"rate"}
+    assert tabs.waiting.series["waiting"].y[-1] == 0.1
+    assert tabs.memory.isHidden()
+    assert tabs.classes.table.item(0, 0).text() == "cat"
+    tabs.classes.table.sortItems(2, Qt.SortOrder.DescendingOrder)
+    assert tabs.classes.as_csv().splitlines()[1] == "dog,5,0.900,1.000,1.000,0.900,0.950"
+    assert tabs.matrix.matrix.said(0, 1) == "cat: 1 of 10 found as dog (10%)"
+    assert tabs.matrix.matrix.said(0, 2) == "cat: 1 of 10 not found"
+    assert tabs.matrix.matrix.said(2, 0) == "2 found as cat where nothing is"
+    assert set(tabs.quality.f1.series) == {"all", "cat"}
+    save_drawn(tabs.curves.loss, tmp_path / "loss.csv", tabs.curves.loss.as_csv)
+    lines = (tmp_path / "loss.csv").read_text().splitlines()
+    assert lines[:2] == ["curve,step,value", "loss,1,2"]
+    save_drawn(tabs.curves.loss, tmp_path / "loss.png", tabs.curves.loss.as_csv)
+    assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
+    tabs.reset()
+    assert tabs.classes.table.rowCount() == 0
+    assert not tabs.norm.series
+
+
+def test_a_long_curve_keeps_its_shape_in_few_points():
+    series = Series(smooth=True)
+    for x in range(100_000):
+        series.add(x, float(x))
+    assert MOST_POINTS / 2 <= len(series.x) == len(series.y) == len(series.mean) <= MOST_POINTS
+    assert series.x[-1] == pytest.approx(99_999, abs=100)
+    assert series.y[-1] == pytest.approx(99_999, abs=100)
+    assert series.y == sorted(series.y)
+
+
+@pytest.mark.slow
+def test_a_second_document_waits_for_the_first(quiet_window, qtbot):
+    window = quiet_window
+    window.open_quick_start()
+    small(window.workspace.document, epochs=1)
+    window.show_tab(window.train)
+    try:
+        window.train.start()
+        first = window.train.watch.run
+        qtbot.waitUntil(lambda: window.train.watch.state == "running", timeout=60_000)
+        qtbot.mouseClick(window.train.bar.queue, Qt.MouseButton.LeftButton)
+        assert "waits in the queue" in window.messages.text()
+        assert len(queue_of(first.path.parent)) == 1
+        qtbot.waitUntil(lambda: window.train.watch.run.path != first.path, timeout=90_000)
+        qtbot.waitUntil(lambda: window.train.watch.state == "finished", timeout=90_000)
+        assert queue_of(first.path.parent) == []
+    finally:
+        QApplication.processEvents()
+        process = process_of(window.train.watch.run)
+        if process is not None:
+            process.kill()
+
+
+def test_figures_of_a_run_reach_its_nodes(quiet_window, qtbot):
+    window = quiet_window
+    window.open_quick_start()
+    run = made(window.workspace.runs_folder, "measured")
+    head = next(n for n in window.workspace.document.data.nodes if n.title == "Head")
+    figures = {"mean": 0.5, "std": 0.25, "zeros": 0.75, "norm": 4.0}
+    run.statistics_path.write_text(json.dumps({"step": 20, "nodes": {head.id: {"activations": figures}}}))
+    nodes = {n.id: {"status": "ok", "outputs": {}} for n in window.workspace.document.data.nodes}
+    window._on_propagated({"nodes": nodes, "problems": [], "totals": {}})
+    window.train.show_run(run)
+    window.canvas.select([head.id])
+    page = window.inspector.page
+    assert not page.live.isHidden()
+    assert page.live.cells["activations", "zeros"].text() == "75%"
+    assert page.live.cells["gradients", "norm"].text() == "–"
+    window.canvas.set_heat("live.activations.zeros")
+    assert window.canvas.mirror.nodes[head.id].heat == 1.0
+    assert window.canvas.mirror.nodes[head.id].size_text == "75%"
+    assert window.canvas.legend.most.text() == "75%"
+    window.train.show_run(made(window.workspace.runs_folder, "other"))
+    assert page.live.isHidden()
