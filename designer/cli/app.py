@@ -171,9 +171,7 @@ def train(
     batch: Annotated[int | None, typer.Option(min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "",
-    queue: Annotated[
-        bool, typer.Option("--queue", help="Start in the background, after the other runs.")
-    ] = False,
+    queue: Annotated[bool, typer.Option("--queue", help="Start in the background, after the other runs.")] = False,
     json: Json = False,
 ) -> None:
     """Train a document, or go on with a run."""
@@ -201,13 +199,14 @@ def runs(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    speed: Annotated[bool, typer.Option(help="Measure latency and throughput too.")] = True,
     json: Json = False,
 ) -> None:
-    """Measure a run's best checkpoint on its validation data."""
+    """Measure a run's best checkpoint on its validation data, and its speed on this machine."""
     from designer.cli.runs import evaluate_run
 
     with clear_errors():
-        evaluate_run(run, json)
+        evaluate_run(run, json, speed)
 
 
 @app.command()
@@ -216,13 +215,16 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files or folders.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the drawn images.")] = Path("predictions"),
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score drawn.")] = 0.25,
+    save_json: Annotated[
+        Path | None, typer.Option(help="A COCO file of everything that was found.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run a trained model on images and draw what it finds."""
     from designer.cli.runs import predict_images
 
     with clear_errors():
-        predict_images(run, images, out, threshold, json)
+        predict_images(run, images, out, threshold, json, save_json)
 
 
 @app.command()

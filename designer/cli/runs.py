@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from designer.cli.output import console, count, errors, print_json, table
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
+from designer.graph.storage import write_text
 from designer.train import control
 from designer.train.events import METRICS, EventTail
 from designer.train.queue import put_in_queue, start_next
@@ -21,7 +23,6 @@ from designer.train.run_list import RunList, metric_title
 
 if TYPE_CHECKING:
     from designer.graph.model import GraphData
-    from designer.train.trained import Found
 
 
 def train_document(
@@ -188,34 +189,50 @@ class _Show:
             (self.progress.console if not self.progress.disable else console).print(text, highlight=False)
 
 
-def evaluate_run(path: Path, as_json: bool) -> None:
+def evaluate_run(path: Path, as_json: bool, speed: bool = True) -> None:
+    """Metrics of the best checkpoint on its validation data, and how fast it is here."""
     from designer.train import trained
+    from designer.train.speed import measure_speed
 
     run = RunFolder.open(path)
     values = trained.evaluate_run(run)
+    fast = measure_speed(trained.load_trained(run), run.document().training.batch) if speed else {}
     if as_json:
-        print_json({"run": str(path), **values})
+        print_json({"run": str(path), **values, **({"speed": fast} if speed else {})})
         return
     rows = [(label, f"{values[k]:.4f}") for k, label in METRICS.items() if k in values]
     rows += [(f"AP of {name}", f"{v:.4f}") for name, v in values.get("per_class", {}).items()]
+    if speed:
+        rows += [
+            ("Latency of one image, median", f"{fast['latency_p50_ms']:.1f} ms"),
+            ("Latency of one image, 95 %", f"{fast['latency_p95_ms']:.1f} ms"),
+            (f"Images a second, batch {fast['batch']}", f"{fast['images_per_s']:.1f}"),
+            ("Device", f"{fast['device']}" + (f", {fast['threads']} threads" if fast["device"] == "cpu" else "")),
+        ]
     table(f"{run.path.name}: {values['images']} validation images", ("metric", "value"), rows, right=("value",))
 
 
-def predict_images(path: Path, images: list[Path], out: Path, threshold: float, as_json: bool) -> None:
-    """Draws what is found on a copy of each image, and lists it."""
+def predict_images(
+    path: Path, images: list[Path], out: Path, threshold: float, as_json: bool, save_json: Path | None = None
+) -> None:
+    """Draws what is found on a copy of each image, and lists it; `save_json` writes it all as a COCO file."""
     from torchvision.io import write_png
 
     from designer.data.masks import from_runs
-    from designer.train import trained
+    from designer.train import predictor, trained
+    from designer.train.found import LEAST, above, coco_json
     from designer.train.plots import draw_found
 
     model = trained.load_trained(RunFolder.open(path))
     boxes = model.task != "classify"
+    if save_json is not None and not boxes:
+        raise NetwrightError("A classifier finds no boxes, so there is nothing for a COCO file. Use --json.")
     facts = []
     out.mkdir(parents=True, exist_ok=True)
     for found in trained.predict(model, images):
-        rows = _rows(found, model.class_names, threshold if boxes else 0)
-        fact: dict[str, Any] = {"image": str(found.path), "found": rows}
+        fact = predictor.as_json(found, model.class_names)
+        if save_json is None:
+            fact["found"] = above(fact["found"], threshold if boxes else 0)
         if boxes:
             fact["drawn"] = str(out / f"{found.path.stem}.png")
             masks = from_runs(found.masks) if found.masks else None
@@ -225,23 +242,12 @@ def predict_images(path: Path, images: list[Path], out: Path, threshold: float, 
             write_png(drawn.contiguous(), fact["drawn"])
         facts.append(fact)
         if not as_json:
+            rows = above(fact["found"], threshold if boxes else 0)
             said = ", ".join(f"{r['class']} {r['score']:.2f}" for r in rows) or "nothing"
             console.print(f"{found.path}: {said}", highlight=False, markup=False, soft_wrap=True)
+    if save_json is not None:
+        write_text(save_json, json.dumps(coco_json(facts, model.class_names, LEAST)))
     if as_json:
-        print_json(facts)
+        print_json([{**fact, "found": above(fact["found"], threshold if boxes else 0)} for fact in facts])
     elif boxes:
         console.print(f"Drawn images: {out}")
-
-
-def _rows(found: Found, names: list[str], threshold: float) -> list[dict[str, Any]]:
-    """What was found with a score of at least the threshold, as plain data; a mask as COCO's run lengths."""
-    rows = []
-    for i in (found.scores >= threshold).nonzero()[:, 0].tolist():
-        row: dict[str, Any] = {"class": names[int(found.labels[i])], "score": round(float(found.scores[i]), 4)}
-        if len(found.boxes):
-            row["box"] = [round(v, 1) for v in found.boxes[i].tolist()]
-        if found.masks is not None:
-            runs = found.masks[i]
-            row["mask"] = {"size": list(runs["size"]), "counts": runs["counts"].decode()}
-        rows.append(row)
-    return rows

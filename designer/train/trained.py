@@ -85,7 +85,7 @@ def predict(trained: Trained, paths: Iterable[Path]) -> Iterable[Found]:
     Raises:
         NetwrightError: for a path that is not there or an image that cannot be read.
     """
-    for path in _files(paths):
+    for path in files_of(paths):
         image = read_image(path)
         if image is None:
             raise NetwrightError(f"{path}: this image cannot be read. Leave it out, or convert it to PNG or JPEG.")
@@ -106,7 +106,8 @@ def predict(trained: Trained, paths: Iterable[Path]) -> Iterable[Found]:
         yield Found(path, image, fit.undo(boxes), scores, labels.long(), masks)
 
 
-def _files(paths: Iterable[Path]) -> Iterable[Path]:
+def files_of(paths: Iterable[Path]) -> Iterable[Path]:
+    """The image files among paths and in folders. Raises NetwrightError for what is not there, or without images."""
     for path in paths:
         if path.is_dir():
             found = image_files(path)

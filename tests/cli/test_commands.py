@@ -63,8 +63,12 @@ def test_train_resume_evaluate_predict_export(tmp_path, quick):
     assert trained["metrics"]["images"] == 8
     facts = json.loads(run("evaluate", folder, "--json", cwd=tmp_path).stdout)
     assert facts["map"] == pytest.approx(trained["metrics"]["map"], abs=1e-6)
+    assert 0 < facts["speed"]["latency_p50_ms"] <= facts["speed"]["latency_p95_ms"]
     Image.new("RGB", (50, 80), "red").save(tmp_path / "photo.png")
-    found = json.loads(run("predict", folder, "photo.png", "--json", "--threshold", "0", cwd=tmp_path).stdout)
+    args = ("photo.png", "--json", "--threshold", "0", "--save-json", "coco.json")
+    found = json.loads(run("predict", folder, *args, cwd=tmp_path).stdout)
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert coco["images"] == [{"id": 1, "file_name": "photo.png", "width": 50, "height": 80}]
     assert found[0]["image"] == "photo.png"
     assert Image.open(tmp_path / found[0]["drawn"]).size == (50, 80)
     assert "cannot be read" in run("predict", folder, quick, cwd=tmp_path, code=2).stderr
