@@ -101,17 +101,18 @@ class MainWindow(WindowLayout):
             "export_weights": lambda: self.open_export("weights"),
             "copy_code": lambda: copy_as_code(self),
             "quit": self.close,
-            "undo": lambda: self.edit(lambda document: document.undo()),
-            "redo": lambda: self.edit(lambda document: document.redo()),
+            "undo": lambda: self.edit(Document.undo),
+            "redo": lambda: self.edit(Document.redo),
             "unpack": lambda: unpack_selected(self),
             **canvas.commands(),
             "find_component": self._find_component,
-            "show_problems": lambda: self.show_tab(self.problems),
-            "show_train": lambda: self.show_tab(self.train),
+            "show_problems": partial(self.show_tab, self.problems),
+            "show_train": partial(self.show_tab, self.train),
+            "show_layers": partial(self.show_tab, self.layers),
+            "show_runs": partial(self.show_tab, self.runs_panel),
+            "show_predict": partial(self.show_tab, self.predict),
             "train": self.runs.start,
             "command_palette": self._open_palette,
-            "show_layers": lambda: self.show_tab(self.layers),
-            "show_runs": lambda: self.show_tab(self.runs_panel),
             "keys": lambda: CheatSheet(self.commands, self).show(),
             "user_components": self.user_components.open_dialog,
             "about": self._about,
@@ -144,7 +145,7 @@ class MainWindow(WindowLayout):
         self.problems.fix_chosen.connect(self.apply_fix)
         self.problems.node_chosen.connect(self.show_node)
         self.layers.selected.connect(self._on_rows)
-        self.live.changed.connect(self._on_live)
+        self.live.changed.connect(self._show_result)
         self.tabs.currentChanged.connect(lambda _index: self._show_layers())
         self.problems.count_changed.connect(self._on_problem_count)
         self.train_button.clicked.connect(self.runs.start)
@@ -171,12 +172,11 @@ class MainWindow(WindowLayout):
     def _on_opened(self) -> None:
         document, current = self.workspace.document, self.workspace.current
         self._result, self._problems = current.result if current is not None else {}, ()
-        self.live.put_into(self._result)
         self.canvas.set_document(document)
         self.inspector.set_document(document)
         self.train.set_document(document, self.workspace.runs_folder)
         self.problems.show_problems((), {})
-        self.canvas.show_propagation(self._result)
+        self._show_result()
         self.status.show_totals(self._result.get("totals") or {})
         self.engine.set_document(document)
         if document is None:
@@ -304,15 +304,14 @@ class MainWindow(WindowLayout):
 
     def _on_propagated(self, result: dict[str, Any]) -> None:
         self._result = result
-        self.live.put_into(result)
         if self.workspace.current is not None:
             self.workspace.current.result = result
-        self.canvas.show_propagation(result)
+        self._show_result()
         self.status.show_totals(result.get("totals") or {})
-        self._show_problems()
         self._show_layers()
 
-    def _on_live(self) -> None:
+    def _show_result(self) -> None:
+        """The engine's answer, and what the run on show measured of the nodes."""
         self.live.put_into(self._result)
         self.canvas.show_propagation(self._result)
         self._show_problems()
@@ -391,6 +390,7 @@ class MainWindow(WindowLayout):
         self.workspace.end_session()
         self.workspace.close_all()
         self.engine.stop()
+        self.predict.link.stop()
         event.accept()
 
 

@@ -32,7 +32,9 @@ class RunActions:
         self._train.run_ended.connect(self._on_ended)
         self._train.state_changed.connect(self._on_state)
         panel = window.runs_panel
-        self._train.folder_changed.connect(panel.set_folder)
+        self._train.folder_changed.connect(lambda root: panel.set_folder(root))
+        self._train.folder_changed.connect(lambda root: window.predict.set_folder(root))
+        panel.predict_wanted.connect(self._predict)
         panel.curves_wanted.connect(self._show_run)
         panel.document_wanted.connect(self._open_document)
         panel.resume_wanted.connect(self._resume_run)
@@ -77,6 +79,10 @@ class RunActions:
     def _show_run(self, run: RunFolder) -> None:
         self._train.show_run(run)
         self._window.show_tab(self._train)
+
+    def _predict(self, run: RunFolder) -> None:
+        self._window.show_tab(self._window.predict)
+        self._window.predict.list_runs(run)
 
     def _open_document(self, run: RunFolder) -> None:
         try:

@@ -24,6 +24,7 @@ from designer.ui.inspector import Inspector
 from designer.ui.layers_table import LayersTable
 from designer.ui.message_bar import MessageBar
 from designer.ui.palette import Palette
+from designer.ui.predict_panel import PredictPanel
 from designer.ui.problems_panel import ProblemsPanel
 from designer.ui.runs_panel import RunsPanel
 from designer.ui.status_line import StatusLine
@@ -57,6 +58,7 @@ class WindowLayout(QMainWindow):
         self.train = TrainDock()
         self.layers = LayersTable()
         self.runs_panel = RunsPanel(self.messages)
+        self.predict = PredictPanel(self.messages)
         self.status = StatusLine()
         self.welcome = Welcome()
         self.canvas = CanvasView(None, None, theme.current())
@@ -86,8 +88,9 @@ class WindowLayout(QMainWindow):
         self.tabs.addTab(self.train, "Train")
         self.tabs.addTab(self.layers, "Layers")
         self.tabs.addTab(self.runs_panel, "Runs")
+        self.tabs.addTab(self.predict, "Predict")
         self.tabs.setCurrentWidget(self.train)
-        self.tabs.setAccessibleName("Problems, training, layers and runs")
+        self.tabs.setAccessibleName("Problems, training, layers, runs and prediction")
         area = Qt.DockWidgetArea
         self.left = self._dock("Components", self.palette_panel, area.LeftDockWidgetArea)
         self.right = self._dock("Inspector", self.inspector, area.RightDockWidgetArea)

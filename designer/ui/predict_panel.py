@@ -1,0 +1,279 @@
+"""The Predict tab: a run's model on the user's own images. The work is done by a process beside the window."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QListWidget,
+    QListWidgetItem,
+    QProgressBar,
+    QSlider,
+    QWidget,
+)
+
+from designer.graph.storage import write_text
+from designer.train.found import above, coco_json
+from designer.train.run import RunFolder
+from designer.ui.editors import CalmComboBox
+from designer.ui.message_bar import MessageBar
+from designer.ui.predict_link import PredictLink
+from designer.ui.predict_view import PredictView, drawn
+from designer.ui.run_bar import run_title
+from designer.ui.run_watch import runs_in
+from designer.ui.widgets import ElidedLabel, button, column, label, row
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+LEFT_WIDTH, LIST_WIDTH = 268, 220
+_KEY = "predict"
+
+
+class PredictPanel(QWidget):
+    """Choose a run, drop images, move the threshold, save what was found."""
+
+    def __init__(self, messages: MessageBar) -> None:
+        super().__init__()
+        self._messages = messages
+        self._root: Path | None = None
+        self._names: list[str] = []
+        self._skipped = 0
+        self.results: list[dict[str, Any]] = []
+        self.link = PredictLink()
+        self.runs = CalmComboBox()
+        self.runs.setAccessibleName("Model of which run")
+        self.choose = button("Images…", "small", "image-plus-outline", "Choose image files")
+        self.choose_folder = button("Folder…", "small", "folder-plus-outline", "All images of a folder")
+        self.cancel = button("Cancel", "small", "close")
+        self.threshold = QSlider(Qt.Orientation.Horizontal)
+        self.threshold.setRange(1, 99)
+        self.threshold.setValue(25)
+        self.threshold.setAccessibleName("Lowest score shown")
+        self.least = label("0.25", "muted")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.state = ElidedLabel("", "faint")
+        self.save_images = button("Save images…", "small", "content-save-outline", "Each image with what was found")
+        self.save_coco = button("Save COCO…", "small", "code-json", "Boxes above the threshold as a COCO file")
+        self.list = QListWidget()
+        self.list.setAccessibleName("Images")
+        self.list.setFrameShape(QFrame.Shape.NoFrame)
+        self.list.setFixedWidth(LIST_WIDTH)
+        self.view = PredictView()
+        self.setAcceptDrops(True)
+        self.setLayout(self._build())
+        self._connect()
+        self._show_state("")
+
+    def _build(self) -> Any:
+        left = QWidget()
+        left.setFixedWidth(LEFT_WIDTH)
+        score = row(label("Lowest score", "muted"), 1, self.least)
+        left.setLayout(
+            column(
+                self.runs, row(self.choose, self.choose_folder, 1, gap=4), score, self.threshold,
+                row(self.save_images, self.save_coco, 1, gap=4), 1, row(self.state, self.cancel), self.progress,
+                margins=(12, 8, 12, 8), gap=8,
+            )
+        )  # fmt: skip
+        lines = []
+        for _ in range(2):
+            lines.append(QFrame())
+            lines[-1].setProperty("look", "vline")
+        box = row(left, lines[0], self.list, lines[1], self.view, gap=0)
+        box.setStretch(4, 1)
+        return box
+
+    def _connect(self) -> None:
+        self.choose.clicked.connect(self._choose)
+        self.choose_folder.clicked.connect(self._choose_folder)
+        self.cancel.clicked.connect(self._cancel)
+        self.threshold.valueChanged.connect(self._on_threshold)
+        self.save_images.clicked.connect(self._save_images)
+        self.save_coco.clicked.connect(self._save_coco)
+        self.list.currentRowChanged.connect(self._on_row)
+        self.link.ready.connect(self._on_ready)
+        self.link.answered.connect(self._on_answered)
+        self.link.finished.connect(lambda: self._show_state(self._done_words()))
+        self.link.failed.connect(self._on_failed)
+
+    # -- the run -----------------------------------------------------------------------------------------------------
+
+    def set_folder(self, root: Path | None) -> None:
+        """Offer the runs of this folder that have weights, the newest first."""
+        self._root = root
+        if self.isVisible():
+            self.list_runs()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.list_runs()
+
+    def list_runs(self, wanted: RunFolder | None = None) -> None:
+        """Look for runs; `wanted` is chosen, else the one that was."""
+        chosen = str(wanted.path) if wanted is not None else self.runs.currentData()
+        found = [run for run in runs_in(self._root) if run.checkpoints.is_dir()] if self._root is not None else []
+        self.runs.clear()
+        for run in found:
+            self.runs.addItem(run_title(run.path.name), str(run.path))
+        if not found:
+            self.runs.addItem("Train this model first", "")
+        self.runs.setEnabled(bool(found))
+        self.runs.setCurrentIndex(max(0, self.runs.findData(chosen)))
+        for made in (self.choose, self.choose_folder):
+            made.setEnabled(bool(found))
+
+    # -- images ------------------------------------------------------------------------------------------------------
+
+    def predict(self, paths: Sequence[Path]) -> None:
+        """Predict on image files and on the images of folders."""
+        if any(path.suffix.lower() in VIDEOS for path in paths):
+            text = "Videos and cameras cannot be read. Save the frames as images first, such as with "
+            self._messages.say(f"{text}ffmpeg -i clip.mp4 frames/%05d.png", "warning", key=_KEY)
+            paths = [path for path in paths if path.suffix.lower() not in VIDEOS]
+        run = self.runs.currentData()
+        if not paths or not run:
+            return
+        self.results.clear()
+        self.list.clear()
+        self.view.show_result(None)
+        self._skipped = 0
+        self.progress.setRange(0, 0)
+        self._show_state("Loading the model…" if not self.link.busy else "Predicting…", working=True)
+        self.link.ask(RunFolder(Path(run)), paths)
+
+    def _choose(self) -> None:
+        kinds = "Images (" + " ".join(f"*{suffix}" for suffix in IMAGES) + ")"
+        paths, _ = QFileDialog.getOpenFileNames(self, "Images to predict on", "", kinds)
+        self.predict([Path(path) for path in paths])
+
+    def _choose_folder(self) -> None:
+        if chosen := QFileDialog.getExistingDirectory(self, "A folder of images", ""):
+            self.predict([Path(chosen)])
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        event.acceptProposedAction()
+        self.predict(_dropped(event))
+
+    def _cancel(self) -> None:
+        self.link.cancel()
+        self._show_state(f"Cancelled. {self._done_words()}")
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def _on_ready(self, about: dict[str, Any]) -> None:
+        self._names = about["names"]
+        self.threshold.setEnabled(about["task"] != "classify")
+        self._show_state("Predicting…", working=True)
+
+    def _on_answered(self, answer: dict[str, Any]) -> None:
+        if self.cancel.isHidden():  # on its way when it was cancelled
+            return
+        self.progress.setRange(0, answer["total"])
+        self.progress.setValue(answer["done"])
+        if "skipped" in answer:
+            self._skipped += 1
+            self._messages.say(answer["message"], "warning", key=_KEY)
+            return
+        self.results.append(answer)
+        self.list.addItem(QListWidgetItem(""))
+        self._name_row(len(self.results) - 1)
+        if self.list.currentRow() < 0:
+            self.list.setCurrentRow(0)
+        self._show_state(f"{answer['done']} of {answer['total']} · {answer['ms']:.0f} ms", working=True)
+
+    def _on_failed(self, text: str) -> None:
+        self._names = []
+        self._show_state("")
+        self._messages.say(text, "danger", key=_KEY)
+
+    def _done_words(self) -> str:
+        skipped = f", {self._skipped} skipped" if self._skipped else ""
+        return f"{len(self.results)} predicted{skipped}"
+
+    def _show_state(self, text: str, *, working: bool = False) -> None:
+        self.state.set_full_text(text)
+        self.cancel.setVisible(working)
+        self.progress.setVisible(working)
+        for made in (self.save_images, self.save_coco):
+            made.setEnabled(bool(self.results) and not working)
+
+    def _name_row(self, place: int) -> None:
+        result = self.results[place]
+        found = above(result["found"], self.view.threshold)
+        boxes = not result["found"] or "box" in result["found"][0]
+        said = str(len(found)) if boxes else result["found"][0]["class"]
+        item = self.list.item(place)
+        item.setText(f"{Path(result['image']).name}  ·  {said}")
+        item.setToolTip(result["image"])
+        item.setSizeHint(QSize(0, 24))
+
+    def _on_row(self, place: int) -> None:
+        self.view.show_result(self.results[place] if 0 <= place < len(self.results) else None)
+
+    def _on_threshold(self, value: int) -> None:
+        self.least.setText(f"{value / 100:.2f}")
+        self.view.set_threshold(value / 100)
+        for place in range(len(self.results)):
+            self._name_row(place)
+
+    # -- saving ------------------------------------------------------------------------------------------------------
+
+    def _save_images(self) -> None:
+        if chosen := QFileDialog.getExistingDirectory(self, "A folder for the drawn images", ""):
+            self.save_images_to(Path(chosen))
+
+    def save_images_to(self, folder: Path) -> None:
+        """Write every image with what was found, one at a time, so that the window goes on."""
+        waiting = list(enumerate(self.results))
+        taken: set[str] = set()
+
+        def write_next() -> None:
+            if not waiting:
+                self._show_state(f"{len(taken)} images in {folder.name}")
+                return
+            _, result = waiting.pop(0)
+            stem = Path(result["image"]).stem
+            name = next(n for i in range(len(taken) + 1) if (n := stem + (f"-{i}" if i else "")) not in taken)
+            taken.add(name)
+            if not drawn(result, self.view.threshold).save(str(folder / f"{name}.png")):
+                self._messages.say(
+                    f"{folder / name}.png could not be written. Choose another folder.", "danger", key=_KEY
+                )
+                return
+            self.state.set_full_text(f"Saving {len(taken)} of {len(self.results)}")
+            QTimer.singleShot(0, self, write_next)
+
+        write_next()
+
+    def _save_coco(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save a COCO file", "predictions.json", "COCO (*.json)")
+        if path:
+            self.save_coco_to(Path(path))
+
+    def save_coco_to(self, path: Path) -> None:
+        """Write what is above the threshold as a COCO file."""
+        try:
+            write_text(path, json.dumps(coco_json(self.results, self._names, self.view.threshold)))
+        except OSError as error:
+            text = f"{path} could not be written: {error.strerror}. Choose another place."
+            self._messages.say(text, "danger", key=_KEY)
+            return
+        self._show_state(f"Saved {path.name}")
+
+
+def _dropped(event: QDropEvent) -> list[Path]:
+    """Images, videos and folders among what is dragged."""
+    paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+    return [path for path in paths if path.is_dir() or path.suffix.lower() in (*IMAGES, *VIDEOS)]

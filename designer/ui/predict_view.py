@@ -1,0 +1,154 @@
+"""An image with what was found in it, drawn by Qt: boxes, masks and classes above a threshold that can be moved."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QImageReader, QPainter, QPaintEvent, QPen, qRgba
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from designer.train.found import above
+from designer.ui import theme
+
+_ALPHA = 110
+
+
+def read_image(result: Mapping[str, Any]) -> QImage:
+    """The file as it was predicted on: turned by its camera's note only if the process did so too."""
+    reader = QImageReader(str(result["image"]))
+    reader.setAllocationLimit(1024)
+    image = reader.read()
+    if image.size() != QSize(result["width"], result["height"]):
+        reader = QImageReader(str(result["image"]))
+        reader.setAutoTransform(True)
+        image = reader.read()
+    return image
+
+
+def paint_found(
+    painter: QPainter, result: Mapping[str, Any], threshold: float, scale: float, masks: dict[int, QImage] | None = None
+) -> None:
+    """Draws what was found in the coordinates of the image.
+
+    Args:
+        painter: of the image, its units scaled to pixels of the image.
+        result: an answer of the predicting process.
+        threshold: lowest score drawn; a classifier's classes are listed whatever they score.
+        scale: pixels on the screen of a pixel of the image; lines and words keep their size.
+        masks: keeps decoded masks by their place in `found`.
+    """
+    font = QFont(painter.font())
+    font.setPixelSize(max(1, round(12 / scale)))
+    painter.setFont(font)
+    metrics = QFontMetricsF(font)
+    if result["found"] and "box" not in result["found"][0]:
+        _paint_classes(painter, result, metrics, scale)
+        return
+    masks = {} if masks is None else masks
+    shown = set(map(id, above(result["found"], threshold)))
+    order = sorted(range(len(result["found"])), key=lambda i: result["found"][i]["score"])  # the surest lie on top
+    for place in order:
+        one = result["found"][place]
+        if id(one) not in shown:
+            continue
+        colour = QColor(theme.current().series(one["label"]))
+        if "picture" in one:
+            if place not in masks:
+                masks[place] = _mask(one["picture"], colour)
+            painter.drawImage(0, 0, masks[place])
+        x1, y1, x2, y2 = one["box"]
+        painter.setPen(QPen(colour, 2 / scale))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRect(QRectF(QPointF(x1, y1), QPointF(x2, y2)))
+        _caption(painter, f"{one['class']} {one['score']:.2f}", QPointF(x1, y1), colour, metrics, scale)
+
+
+def _caption(
+    painter: QPainter, text: str, corner: QPointF, colour: QColor, metrics: QFontMetricsF, scale: float
+) -> None:
+    width, height = metrics.horizontalAdvance(text) + 8 / scale, metrics.height() + 2 / scale
+    top = corner.y() - height if corner.y() >= height else corner.y()
+    box = QRectF(corner.x(), top, width, height)
+    painter.fillRect(box, colour)
+    painter.setPen(QColor("#10141c" if colour.lightness() > 120 else "#ffffff"))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
+
+def _paint_classes(painter: QPainter, result: Mapping[str, Any], metrics: QFontMetricsF, scale: float) -> None:
+    corner = QPointF(8 / scale, 8 / scale)
+    for one in result["found"]:
+        colour = QColor(theme.current().series(one["label"]))
+        _caption(painter, f"{one['class']} {one['score']:.2f}", corner, colour, metrics, scale)
+        corner += QPointF(0, metrics.height() + 6 / scale)
+
+
+def _mask(picture: str, colour: QColor) -> QImage:
+    """A mask as a colour that the image is seen through."""
+    image = QImage.fromData(base64.b64decode(picture)).convertToFormat(QImage.Format.Format_Indexed8)
+    colours = [image.color(i) & 0xFF for i in range(image.colorCount())]
+    tint = qRgba(colour.red(), colour.green(), colour.blue(), _ALPHA)
+    image.setColorTable([tint if level else 0 for level in colours])
+    return image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
+
+
+def drawn(result: Mapping[str, Any], threshold: float) -> QImage:
+    """The whole image at its own size with what was found."""
+    image = read_image(result).convertToFormat(QImage.Format.Format_RGB32)
+    painter = QPainter(image)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    paint_found(painter, result, threshold, scale=min(1.0, 640 / max(1, min(image.width(), image.height()))))
+    painter.end()
+    return image
+
+
+class PredictView(QWidget):
+    """Shows one result, fitted to the room that there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.result: Mapping[str, Any] | None = None
+        self.threshold = 0.25
+        self._image = QImage()
+        self._masks: dict[int, QImage] = {}
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(160, 90)
+        self.setAccessibleName("Image with what was found")
+        theme.manager.changed.connect(self._on_theme)
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self._masks.clear()
+        self.update()
+
+    def show_result(self, result: Mapping[str, Any] | None) -> None:
+        """Show an answer of the predicting process, or nothing."""
+        self.result, self._masks = result, {}
+        self._image = read_image(result) if result is not None else QImage()
+        found = len(above(result["found"], self.threshold)) if result is not None else 0
+        self.setAccessibleDescription(f"{found} found" if result is not None else "No image")
+        self.update()
+
+    def set_threshold(self, threshold: float) -> None:
+        """Draw what has at least this score."""
+        self.threshold = threshold
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        if self.result is None or self._image.isNull():
+            painter.setPen(theme.current().color("text_faint"))
+            text = "This image cannot be shown." if self.result else "Drop images or a folder here, or choose some."
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, text)
+            return
+        room = self.rect().adjusted(4, 4, -4, -4)
+        scale = min(room.width() / self._image.width(), room.height() / self._image.height())
+        painter.translate(
+            room.x() + (room.width() - self._image.width() * scale) / 2,
+            room.y() + (room.height() - self._image.height() * scale) / 2,
+        )
+        painter.scale(scale, scale)
+        painter.drawImage(0, 0, self._image)
+        paint_found(painter, self.result, self.threshold, scale, self._masks)

@@ -1,0 +1,115 @@
+"""The Predict tab with a real model in a real process: images in, boxes drawn, a threshold that needs no new run."""
+
+import json
+
+import pytest
+from PIL import Image
+from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtGui import QColor, QDropEvent, QImage
+
+from designer.graph.templates import load_template
+from designer.train.loop import Trainer
+from designer.train.run import RunFolder
+from designer.ui.message_bar import MessageBar
+from designer.ui.predict_panel import PredictPanel
+from designer.ui.predict_view import PredictView, drawn
+from tests.ui.window.support import small
+
+
+@pytest.fixture
+def panel(home, qtbot):
+    run = RunFolder.create(home / "runs", small(load_template("quick-start")).data, "mine")
+    Trainer(run).train()
+    bar = MessageBar()
+    made = PredictPanel(bar)
+    qtbot.addWidget(bar)
+    qtbot.addWidget(made)
+    made.resize(980, 260)
+    made.set_folder(home / "runs")
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    made.link.stop()
+
+
+@pytest.mark.slow
+def test_a_dropped_folder_is_predicted_saved_and_cancelled(panel, qtbot, home):
+    folder = home / "photos"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        Image.new("RGB", (120, 80), "teal").save(folder / f"{name}.png")
+    (folder / "d.png").write_bytes(b"no picture")
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(folder))])
+    buttons, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    panel.dropEvent(QDropEvent(QPoint(5, 5), Qt.DropAction.CopyAction, data, buttons, none))
+    assert panel.cancel.isVisible()
+    qtbot.waitUntil(lambda: panel.cancel.isHidden(), timeout=60_000)
+    assert [result["image"].rpartition("/")[2] for result in panel.results] == ["a.png", "b.png", "c.png"]
+    assert panel.state.full_text() == "3 predicted, 1 skipped"
+    assert "d.png" in panel._messages.text()
+    panel.threshold.setValue(1)
+    lowest = [panel.list.item(i).text() for i in range(3)]
+    panel.threshold.setValue(99)
+    assert [panel.list.item(i).text().rpartition(" ")[2] for i in range(3)] == ["0", "0", "0"]
+    assert lowest[0].startswith("a.png")
+    panel.save_coco_to(home / "coco.json")
+    assert len(json.loads((home / "coco.json").read_text())["images"]) == 3
+    panel.save_images_to(folder)
+    qtbot.waitUntil(lambda: "images in" in panel.state.full_text(), timeout=10_000)
+    assert QImage(str(folder / "a.png")).width() == 120
+    panel.predict([folder] * 40)
+    qtbot.waitUntil(lambda: len(panel.results) > 0, timeout=20_000)
+    qtbot.mouseClick(panel.cancel, Qt.MouseButton.LeftButton)
+    before = len(panel.results)
+    qtbot.wait(300)
+    assert len(panel.results) == before < 100
+    panel.predict([folder / "a.png"])  # the same process goes on
+    qtbot.waitUntil(lambda: panel.state.full_text() == "1 predicted", timeout=20_000)
+
+
+def test_what_has_no_weights_or_is_a_video_is_said(home, qtbot, tmp_path):
+    bar = MessageBar()
+    panel = PredictPanel(bar)
+    qtbot.addWidget(bar)
+    qtbot.addWidget(panel)
+    panel.set_folder(home / "runs")
+    panel.show()
+    assert panel.runs.currentText() == "Train this model first"
+    assert not panel.choose.isEnabled()
+    panel.predict([tmp_path / "clip.mp4"])
+    assert "ffmpeg" in bar.text()
+
+
+def test_boxes_and_masks_are_drawn_above_the_threshold(home, qtbot, tmp_path):
+    import base64
+    import io
+
+    import numpy as np
+
+    Image.new("RGB", (100, 50), "white").save(tmp_path / "white.png")
+    mask = np.zeros((50, 100), bool)
+    mask[20:30, 60:80] = True
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG")
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    found = [
+        {"class": "cat", "label": 0, "score": 0.9, "box": [5, 25, 45, 45]},
+        {"class": "dog", "label": 1, "score": 0.3, "box": [55, 15, 85, 35], "picture": picture},
+    ]
+    result = {"image": str(tmp_path / "white.png"), "width": 100, "height": 50, "found": found}
+    white = QColor("white")
+    both, one = drawn(result, 0.2), drawn(result, 0.5)
+    assert both.pixelColor(70, 25) != white  # inside the mask
+    assert both.pixelColor(70, 33) == white  # inside the box, outside the mask
+    assert one.pixelColor(70, 25) == white
+    assert one.pixelColor(25, 45) != white  # the edge of the surer box
+    view = PredictView()
+    qtbot.addWidget(view)
+    view.resize(208, 108)
+    view.show_result(result)
+    view.set_threshold(0.5)
+    grabbed = view.grab().toImage()
+    assert grabbed.pixelColor(4 + 140, 4 + 50) == white
+    scores = [{"class": "cat", "label": 0, "score": 0.9}, {"class": "dog", "label": 1, "score": 0.1}]
+    assert drawn({**result, "found": scores}, 0.5).pixelColor(12, 12) != white
