@@ -146,6 +146,20 @@ def diff(
 
 
 @app.command()
+def advise(
+    file: Annotated[Path, typer.Argument(help="A .netwright document.", show_default=False)],
+    goal: Annotated[Literal["auto", "scratch", "fine-tune"], typer.Option(help="What the training is for.")] = "auto",
+    apply: Annotated[bool, typer.Option("--apply", help="Write the advised settings into the document.")] = False,
+    json: Json = False,
+) -> None:
+    """Advise on optimizer, rate and schedule, with the reasons."""
+    from designer.cli.advise import advise_on
+
+    with clear_errors():
+        advise_on(file, goal, apply, json)
+
+
+@app.command()
 def anchors(
     file: File,
     write: Annotated[bool, typer.Option("--write", help="Write the fitted anchors into the document.")] = False,

@@ -98,7 +98,7 @@ def before_training(data: GraphData) -> None:
     task = task_of(compiled)
     splits = load_dataset(data.data, compiled.image_size, task, data.training)
     check_classes(data, compiled, splits.class_names)
-    device = make_accelerator(data.training.device, data.training.amp, data.training.accumulate).device
+    device = make_accelerator(data.training.device, data.training.amp, 1).device
     check_batch(data, device)
 
 

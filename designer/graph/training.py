@@ -21,19 +21,37 @@ class TrainingSettings(Section):
     learning_rate: float = Field(
         0.01, gt=0, le=10, title="Learning rate", description="Rate after warm-up; the schedule lowers it from there."
     )
-    optimizer: Literal["sgd", "adamw"] = Field(
-        "sgd", title="Optimizer", description="SGD with Nesterov momentum, or AdamW (rates near 0.001)."
+    optimizer: Literal["sgd", "adamw", "adam", "rmsprop"] = Field(
+        "sgd", title="Optimizer", description="SGD with momentum (rates near 0.01); the others want rates near 0.001."
     )
-    momentum: float = Field(0.937, ge=0, lt=1, title="Momentum", description="SGD's momentum, or AdamW's first beta.")
+    momentum: float = Field(
+        0.937, ge=0, lt=1, title="Momentum", description="SGD's and RMSprop's momentum, Adam's first beta."
+    )
+    nesterov: bool = Field(True, title="Nesterov", description="Looks ahead along the momentum; for SGD.")
     weight_decay: float = Field(5e-4, ge=0, le=1, title="Weight decay", description="Not applied to norms and biases.")
-    schedule: Literal["cosine", "step", "constant"] = Field(
-        "cosine", title="Schedule", description="Cosine to 1 %, a tenth at 60 % and 85 %, or constant."
+    schedule: Literal["cosine", "step", "linear", "one-cycle", "constant"] = Field(
+        "cosine",
+        title="Schedule",
+        description="Cosine or linear to 1 %; step: a tenth at 60 % and 85 %.",
     )
     warmup_epochs: float = Field(1.0, ge=0, le=1000, title="Warm-up", description="Epochs of linear warm-up.")
     ema: bool = Field(True, title="Average weights", description="Evaluate a moving average of the weights.")
     ema_decay: float = Field(0.999, ge=0, lt=1, title="Averaging decay", description="Closer to 1 averages longer.")
     clip_norm: float = Field(10.0, ge=0, title="Clip gradients", description="Largest gradient norm; 0 turns it off.")
     accumulate: int = Field(1, ge=1, le=1024, title="Accumulate", description="Batches summed before one step.")
+    nominal_batch: int = Field(
+        0, ge=0, le=65_536, title="Nominal batch", description="Accumulates up to so many images a step; 0: as above."
+    )
+    pretrained_factor: float = Field(
+        1.0, ge=0, le=1, title="Pretrained rate", description="Factor on the rate of nodes that start from weights."
+    )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        title="Layer decay",
+        description="Factor on the rate, layer by layer towards the input.",
+    )
     amp: bool = Field(True, title="Mixed precision", description="bfloat16 or float16 on a GPU; no effect on a CPU.")
     device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:1 or mps.")
     workers: int = Field(2, ge=0, le=256, title="Workers", description="Processes that load images.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from designer.train.environment import record_environment
 from designer.train.events import EventWriter
 from designer.train.live import Live
 from designer.train.memory import check_batch
-from designer.train.optim import make_average, make_optimizer, schedule
+from designer.train.optim import batches_a_step, make_average, make_optimizer, schedule
 from designer.train.quality import save_quality
 from designer.train.run import RunError, RunFolder
 from designer.train.samples import save_samples
@@ -54,7 +54,8 @@ class Trainer:
         self.run = run
         self.document = run.document()
         self.settings = self.document.training
-        self.accelerator = make_accelerator(self.settings.device, self.settings.amp, self.settings.accumulate)
+        self.together = batches_a_step(self.settings)
+        self.accelerator = make_accelerator(self.settings.device, self.settings.amp, self.together)
         self.device = self.accelerator.device
         set_seed(self.settings.seed)
         self.compiled = compile_document(self.document)
@@ -73,7 +74,9 @@ class Trainer:
         self.compiled.model.to(self.device)
         if self.device.type == "cuda":
             self.compiled.model.to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(self.compiled.model, self.settings)
+        given = {n.id for n in self.document.nodes if n.weights}
+        pretrained = [name for name, node in self.compiled.node_of.items() if node in given]
+        self.optimizer = make_optimizer(self.compiled.model, self.settings, pretrained)
         self.average = make_average(self.compiled.model, self.settings.ema_decay) if self.settings.ema else None
         self.network, self.optimizer = self.accelerator.prepare(self.compiled.train_model, self.optimizer)
         self.factor = schedule(self.settings, self.steps, self.batches)
@@ -133,7 +136,8 @@ class Trainer:
                 )
             if batch.items:
                 self._tell_step(loss, parts, last=self.batch == self.batches)
-            if not self._obey():
+            # Only between steps of the optimizer: a checkpoint holds no half-summed gradients.
+            if self.accelerator.sync_gradients and not self._obey():
                 return False
         return True
 
@@ -157,9 +161,9 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self.factor(self.step)
+            group["lr"] = self.settings.learning_rate * self.factor(self.step) * group.get("factor", 1.0)
         images, targets = batch.to(self.device)
-        with self.accelerator.accumulate(self.network):
+        with self._summing():
             with self.live.watching(self.step):
                 parts = self._forward(images, targets)
             loss = torch.stack(list(parts.values())).sum()
@@ -178,6 +182,14 @@ class Trainer:
         if self.average is not None and self.accelerator.sync_gradients:
             self.average.update_parameters(self.compiled.model)
         return loss.detach(), {name: part.detach() for name, part in parts.items()}
+
+    @contextmanager
+    def _summing(self) -> Iterator[None]:
+        """Several batches a step of the optimizer; what is left at the end of an epoch steps too."""
+        whole = self.batch % self.together == 0 or self.batch == self.batches
+        self.accelerator.sync_gradients = whole
+        with nullcontext() if whole else self.accelerator.no_sync(self.network):
+            yield
 
     def _forward(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
         """A forward pass in the run's precision; the losses by name."""

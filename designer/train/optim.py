@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
@@ -15,38 +16,100 @@ from designer.graph.training import TrainingSettings
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-def make_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
-    """SGD or AdamW over what is trainable; norms and biases (parameters of one dimension) are not decayed."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+def make_optimizer(model: nn.Module, settings: TrainingSettings, pretrained: Collection[str] = ()) -> Optimizer:
+    """The optimizer of a document over what is trainable.
+
+    Norms and biases (parameters of one dimension) are not decayed. Each group has a `factor` on the learning rate: that
+    of its layer, and that of weights that were loaded.
+
+    Args:
+        model: the compiled document.
+        settings: its training section.
+        pretrained: names of the submodules that start from published or given weights.
+    """
+    factors = rate_factors(model, settings, pretrained)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((factors[name], parameter.ndim > 1), []).append(parameter)
+    made: list[dict[str, Any]] = [
+        {"params": params, "weight_decay": settings.weight_decay if decayed else 0.0, "factor": factor}
+        for (factor, decayed), params in groups.items()
     ]
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
-        )
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(min(settings.momentum, 0.9), 0.999))
+    rate, momentum = settings.learning_rate, settings.momentum
+    betas = (min(momentum, 0.9), 0.999)
+    match settings.optimizer:
+        case "sgd":
+            return torch.optim.SGD(made, lr=rate, momentum=momentum, nesterov=settings.nesterov and momentum > 0)
+        case "adam":
+            return torch.optim.Adam(made, lr=rate, betas=betas)
+        case "rmsprop":
+            return torch.optim.RMSprop(made, lr=rate, momentum=momentum)
+        case _:
+            return torch.optim.AdamW(made, lr=rate, betas=betas)
+
+
+def rate_factors(model: nn.Module, settings: TrainingSettings, pretrained: Collection[str] = ()) -> dict[str, float]:
+    """The factor on the learning rate of each parameter, by name.
+
+    A layer is a node, or a part of a composite node; layers count in the order in which they run. The last has the
+    whole rate, each one before it `layer_decay` times that of the next.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    layers = list(dict.fromkeys(_layer(model, name) for name in names))
+    depth = {layer: len(layers) - 1 - place for place, layer in enumerate(layers)}
+    factors = {}
+    for name in names:
+        loaded = settings.pretrained_factor if name.partition(".")[0] in pretrained else 1.0
+        factors[name] = loaded * settings.layer_decay ** depth[_layer(model, name)]
+    return factors
+
+
+def _layer(model: nn.Module, name: str) -> str:
+    first, _, rest = name.partition(".")
+    if isinstance(getattr(model, first, None), fx.GraphModule):
+        return f"{first}.{rest.partition('.')[0]}"
+    return first
+
+
+def batches_a_step(settings: TrainingSettings) -> int:
+    """How many batches are summed before the weights change: to reach the nominal batch where there is one."""
+    if settings.nominal_batch:
+        return max(1, round(settings.nominal_batch / settings.batch))
+    return settings.accumulate
 
 
 def schedule(settings: TrainingSettings, steps: int, steps_an_epoch: int) -> Callable[[int], float]:
     """The factor on the learning rate at a step.
 
-    Linear warm-up, over at most a third of the run; then cosine down to 1 %, a tenth at 60 % and 85 %, or constant.
+    Linear warm-up, over at most a third of the run; then cosine or linear down to 1 %, a tenth at 60 % and 85 %, or
+    constant. One cycle (Smith and Topin 2018, arXiv:1708.07120) has no other warm-up: from 4 % up to the rate in the
+    first 30 %, then down to nearly nothing, both along a cosine.
     """
-    warmup = min(round(settings.warmup_epochs * steps_an_epoch), steps // 3)
+    warmup = 0 if settings.schedule == "one-cycle" else min(round(settings.warmup_epochs * steps_an_epoch), steps // 3)
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        done = (step - warmup) / max(1, steps - warmup)
-        if settings.schedule == "cosine":
-            return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, done))) / 2
-        if settings.schedule == "step":
-            return 1.0 if done < 0.6 else 0.1 if done < 0.85 else 0.01
-        return 1.0
+        done = min(1.0, (step - warmup) / max(1, steps - warmup))
+        match settings.schedule:
+            case "cosine":
+                return _cosine(1.0, 0.01, done)
+            case "linear":
+                return 1.0 - 0.99 * done
+            case "step":
+                return 1.0 if done < 0.6 else 0.1 if done < 0.85 else 0.01
+            case "one-cycle":
+                return _cosine(0.04, 1.0, done / 0.3) if done < 0.3 else _cosine(1.0, 4e-6, (done - 0.3) / 0.7)
+            case _:
+                return 1.0
 
     return factor
+
+
+def _cosine(start: float, end: float, done: float) -> float:
+    """Half a cosine wave from one value to another."""
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
 
 def make_average(model: nn.Module, decay: float) -> AveragedModel:

@@ -99,6 +99,9 @@ ACTIONS: dict[str, Spec] = {
     "show_problems": Spec("&Problems", "Ctrl+Shift+M", "alert-circle-outline"),
     "show_train": Spec("&Train panel", "Ctrl+Shift+T", "chart-line"),
     "train": Spec("&Start training", "F5", "play", "document", "Train this model (F5)"),
+    "advise_training": Spec(
+        "Advice on trainin&g…", "", "school-outline", "document", "Optimizer, rate and schedule, with the reasons"
+    ),
     "user_components": Spec("&Your components…", "", "puzzle-outline", tip="Components from your own Python files"),
     "command_palette": Spec("&Command palette…", "Ctrl+Shift+P", "console-line", tip="Everything by its name"),
     "show_layers": Spec("&Layers", "Ctrl+Shift+L", "table", tip="All layers with their figures"),
@@ -128,7 +131,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "align_left", "align_centre", "align_right", "align_top", "align_middle", "align_bottom", "-",
         "spread_across", "spread_down", "-", "snap",
     ),
-    "&Model": ("train", "-", "export_pytorch", "export_onnx", "-", "user_components", "@advice"),
+    "&Model": ("train", "advise_training", "-", "export_pytorch", "export_onnx", "-", "user_components", "@advice"),
     "&Help": ("keys", "about"),
 }  # fmt: skip
 

@@ -66,7 +66,7 @@ class DocumentPage(QWidget):
             "Training": {
                 "Epochs": str(training.epochs),
                 "Batch": str(training.batch),
-                "Optimizer": {"sgd": "SGD", "adamw": "AdamW"}.get(training.optimizer, training.optimizer),
+                "Optimizer": {"sgd": "SGD", "adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop"}[training.optimizer],
                 "Learning rate": f"{training.learning_rate:g}",
             },
         }

@@ -20,6 +20,7 @@ from designer.graph.storage import SUFFIX
 from designer.graph.templates import grouped
 from designer.ui import theme
 from designer.ui.actions import Actions
+from designer.ui.advisor_panel import AdvisorPanel
 from designer.ui.cheat_sheet import CheatSheet
 from designer.ui.command_palette import CommandPalette, window_commands
 from designer.ui.copying_code import copy_as_code
@@ -112,6 +113,7 @@ class MainWindow(WindowLayout):
             "show_runs": partial(self.show_tab, self.runs_panel),
             "show_predict": partial(self.show_tab, self.predict),
             "train": self.runs.start,
+            "advise_training": self._advise,
             "command_palette": self._open_palette,
             "keys": lambda: CheatSheet(self.commands, self).show(),
             "user_components": self.user_components.open_dialog,
@@ -361,6 +363,10 @@ class MainWindow(WindowLayout):
         document = self.workspace.document
         if document is not None:
             ExportDialog(kind, self.workspace, self.engine, self).open()
+
+    def _advise(self) -> None:
+        if (document := self.workspace.document) is not None:
+            AdvisorPanel(document, self).show()
 
     def _about(self) -> None:
         self.messages.say(f"Netwright {__version__}. Draw vision models, train them, take them with you. Apache-2.0.")

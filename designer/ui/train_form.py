@@ -21,7 +21,10 @@ BASIC = ("epochs", "batch", "learning_rate", "optimizer", "device")
 IMAGE_CHANGES = (*AUGMENTATION, "close_mosaic")
 SHAPES_FIELDS = ("classes", "train_images", "val_images", "max_objects")
 DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Apple GPU"))
-_CHOICES = {"sgd": "SGD", "adamw": "AdamW", "cosine": "Cosine", "step": "Step", "constant": "Constant"}
+_CHOICES = {
+    "sgd": "SGD", "adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop", "cosine": "Cosine", "step": "Step",
+    "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
+}  # fmt: skip
 KINDS = ("shapes", "coco", "yolo", "folder")
 
 

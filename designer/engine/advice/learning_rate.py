@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from designer.engine.advice import Design, Rule
 from designer.graph.problems import Fix, Problem
 
-USUAL = {"adamw": (0.005, 0.001), "sgd": (0.2, 0.01)}
+USUAL = {"adamw": (0.005, 0.001), "adam": (0.005, 0.001), "rmsprop": (0.02, 0.001), "sgd": (0.2, 0.01)}
 """By optimiser: the rate above which training of vision models tends to diverge, and a usual one."""
-NAMES = {"adamw": "AdamW", "sgd": "SGD"}
+NAMES = {"adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}
 
 
 def _find(design: Design) -> Iterator[Problem]:

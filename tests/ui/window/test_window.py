@@ -23,6 +23,7 @@ from designer.graph.document import Document
 from designer.graph.onnx_options import OnnxOptions
 from designer.graph.storage import dump
 from designer.ui import theme, wording
+from designer.ui.advisor_panel import AdvisorPanel
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.inspector_node import NodePage
 from designer.ui.inspector_pages import DocumentPage, ManyPage
@@ -265,6 +266,23 @@ def test_export_says_what_was_verified(window, qtbot, home):
     qtbot.waitUntil(lambda: "/proc/nowhere" in dialog.outcome.text(), timeout=90_000)
     assert "Choose another place" in dialog.outcome.text()
     dialog.close()
+
+
+def test_advice_on_training_is_taken_as_one_step(window, qtbot):
+    window.open_quick_start()
+    document = window.workspace.document
+    document.set_training(epochs=100, optimizer="adam")
+    window.commands["advise_training"].trigger()
+    panel = window.findChild(AdvisorPanel)
+    assert panel.isVisible()
+    before = document.data.training.model_copy()
+    qtbot.mouseClick(panel.use, Qt.MouseButton.LeftButton)
+    assert (document.data.training.optimizer, document.data.training.nominal_batch) == ("sgd", 64)
+    assert not panel.use.isEnabled()
+    document.undo()
+    assert document.data.training == before
+    assert panel.use.isEnabled()
+    panel.close()
 
 
 def test_a_selection_is_copied_as_code(window, qtbot):
