@@ -27,7 +27,7 @@ _SMOOTH = 0.9
 pg.setConfigOptions(antialias=True)
 
 
-MOST_POINTS = 4000
+MOST_POINTS = 1000
 """Of a curve: more than a screen has columns. A longer run has several steps in a point."""
 
 
@@ -235,6 +235,7 @@ class Plot(QFrame):
             line.setData(series.x, series.y)
             if mean is not None:
                 mean.setData(series.x, series.mean)
+        self._item.getViewBox().updateAutoRange()  # else the first paint would do it, and cause a second
         if new:
             self._empty.hide()
         values = ((name, (self.series[name].mean or self.series[name].y)[-1:]) for name in self._lines)
@@ -249,7 +250,11 @@ class Plot(QFrame):
             return self._item.plot(pen=pg.mkPen(color, width=2), **marks), None
         faint = pg.mkColor(color)
         faint.setAlpha(70)
-        return self._item.plot(pen=pg.mkPen(faint, width=1)), self._item.plot(pen=pg.mkPen(color, width=2))
+        # Smooth edges on what lies under the mean would cost a third of a redraw and are not seen.
+        under = self._item.plot(pen=pg.mkPen(faint, width=1), antialias=False, autoDownsampleFactor=1.0)
+        over = self._item.plot(pen=pg.mkPen(color, width=2), autoDownsampleFactor=1.0)
+        over.setDownsampling(auto=True, method="mean")
+        return under, over
 
     def _on_theme(self, _theme: theme.Theme) -> None:
         self.restyle()
@@ -265,7 +270,7 @@ class Plot(QFrame):
             font = self.font()
             font.setPixelSize(11)
             axis.setTickFont(font)
-        self._item.showGrid(x=True, y=True, alpha=0.12)
+        self._item.showGrid(x=False, y=True, alpha=0.12)
         for index, (line, mean) in enumerate(self._lines.values()):
             color = pg.mkColor(shades.series(index))
             (mean or line).setPen(pg.mkPen(color, width=2))
@@ -297,7 +302,7 @@ class Curves(QWidget):
 
     def show_events(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Add the `step` and `metrics` events among these; a `start` that resumes cuts the curves back to its step."""
-        touched = False
+        stepped = measured = False
         for event in events:
             kind = event.get("type")
             if kind == "start" and event.get("resumed_from") is not None:
@@ -308,9 +313,10 @@ class Curves(QWidget):
                 for name in METRICS:
                     if isinstance(value := event["values"].get(name), (int, float)):
                         self.metrics.add(name, event["epoch"] + 1, value)
-            touched = touched or kind in ("step", "metrics")
-        if touched:
+            stepped, measured = stepped or kind == "step", measured or kind == "metrics"
+        if stepped:
             self.loss.redraw()
+        if measured:
             self.metrics.redraw()
 
     def _add_step(self, event: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ from designer.ui.widgets import ElidedLabel, button, column, label, row
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
-LEFT_WIDTH, LIST_WIDTH = 268, 220
+LEFT_WIDTH, LIST_WIDTH = 288, 220
 _KEY = "predict"
 
 
@@ -63,6 +63,7 @@ class PredictPanel(QWidget):
         self.save_images = button("Save images…", "small", "content-save-outline", "Each image with what was found")
         self.save_coco = button("Save COCO…", "small", "code-json", "Boxes above the threshold as a COCO file")
         self.list = QListWidget()
+        self.list.setObjectName("predict_images")
         self.list.setAccessibleName("Images")
         self.list.setFrameShape(QFrame.Shape.NoFrame)
         self.list.setFixedWidth(LIST_WIDTH)

@@ -73,7 +73,8 @@ def _caption(
     top = corner.y() - height if corner.y() >= height else corner.y()
     box = QRectF(corner.x(), top, width, height)
     painter.fillRect(box, colour)
-    painter.setPen(QColor("#10141c" if colour.lightness() > 120 else "#ffffff"))
+    bright = 0.299 * colour.red() + 0.587 * colour.green() + 0.114 * colour.blue()
+    painter.setPen(QColor("#10141c" if bright > 140 else "#ffffff"))
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
 

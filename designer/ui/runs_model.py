@@ -72,7 +72,7 @@ class RunsModel(QAbstractTableModel):
     def _words(self, info: RunInfo, column: int) -> str:
         state = STATE_WORDS.get(info.state, info.state)
         if info.state == "queued" and info.path.name in self._queue:
-            state += f", no. {self._queue.index(info.path.name) + 1}"
+            state += f" ({self._queue.index(info.path.name) + 1})"
         when = time.localtime(info.started)
         today = time.strftime("%Y%m%d") == time.strftime("%Y%m%d", when)
         return (

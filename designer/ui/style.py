@@ -169,6 +169,8 @@ _OWN = """
 #template_card:focus { border-color: $accent; }
 #welcome { background: $canvas; }
 #canvas_search QListView::item { border-radius: 5px; padding-left: 4px; }
+#predict_images::item { padding-left: 8px; }
+#predict_images::item:selected { background: $selection; color: $text; }
 #canvas_search QListView::item:selected { background: $selection; color: $text; }
 """
 

@@ -130,7 +130,7 @@ def test_the_queue_is_seen_and_reordered(panel, qtbot):
     qtbot.mouseClick(panel.earlier, Qt.MouseButton.LeftButton)
     assert queue_of(root)[0] == waiting[1].path.name
     row = panel.sorted.mapFromSource(panel.model.index(panel.model.row_of(waiting[1].path), 1))
-    assert row.data() == "Queued, no. 1"
+    assert row.data() == "Queued (1)"
     qtbot.mouseClick(panel.unqueue, Qt.MouseButton.LeftButton)
     assert queue_of(root) == [waiting[0].path.name]
 
