@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ class RunList:
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[Any, RunInfo]] = {}
+        self._digests: dict[Path, _Digest] = {}
 
     def read(self, root: Path) -> list[RunInfo]:
         """The runs of a folder, newest first; none when there is no such folder."""
@@ -82,17 +84,55 @@ class RunList:
         key = (*(_stamp(p) for p in (run.events_path, run.note_path)), queued, alive)
         known = self._known.get(run.path)
         if known is None or known[0] != key:
-            self._known[run.path] = known = key, run_info(run, queued=queued, alive=alive)
+            digest = self._digests.setdefault(run.path, _Digest())
+            self._known[run.path] = known = key, run_info(run, queued=queued, alive=alive, digest=digest)
         return known[1]
 
 
-def run_info(run: RunFolder, *, queued: bool = False, alive: bool | None = None) -> RunInfo:
-    """What is known of a run from its folder; `alive` whether its trainer is at work, asked here when left out."""
+class _Digest:
+    """What counts of a run's events; `read` goes on where it stopped, so a long run is not read again and again."""
+
+    def __init__(self) -> None:
+        self.starts: list[dict[str, Any]] = []
+        self.evaluations: list[dict[str, Any]] = []
+        self._newest: deque[bytes] = deque(maxlen=40)
+        self._place, self._rest = 0, b""
+
+    def read(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                file.seek(self._place)
+                fresh = file.read()
+        except OSError:
+            return
+        self._place += len(fresh)
+        *lines, self._rest = (self._rest + fresh).split(b"\n")
+        for line in lines:
+            if line.startswith((b'{"type": "start"', b'{"type": "metrics"')) and (event := _event(line)):
+                (self.starts if event["type"] == "start" else self.evaluations).append(event)
+        self._newest.extend(lines[-40:])
+
+    def newest(self) -> list[dict[str, Any]]:
+        """The last events, oldest first."""
+        return [event for line in self._newest if (event := _event(line))]
+
+
+def run_info(
+    run: RunFolder, *, queued: bool = False, alive: bool | None = None, digest: _Digest | None = None
+) -> RunInfo:
+    """What is known of a run from its folder.
+
+    Args:
+        run: the run.
+        queued: whether it waits in the queue.
+        alive: whether its trainer is at work; asked here when left out.
+        digest: what was read of its events before.
+    """
     alive = is_alive(run) if alive is None else alive
-    lines = _lines(run.events_path)
-    starts = [e for line in lines if b'"type": "start"' in line[:30] and (e := _event(line))]
-    evaluations = [e["values"] for line in lines if b'"type": "metrics"' in line[:30] and (e := _event(line))]
-    newest = [event for line in lines[-40:] if (event := _event(line))]
+    digest = digest or _Digest()
+    digest.read(run.events_path)
+    starts, newest = digest.starts, digest.newest()
+    evaluations = [event["values"] for event in digest.evaluations]
     state, metric = "idle", ""
     for event in newest:
         state = STATES.get(event["type"], state)
@@ -119,13 +159,6 @@ def run_info(run: RunFolder, *, queued: bool = False, alive: bool | None = None)
 def _ended_early(events: list[dict[str, Any]]) -> bool:
     """Whether patience ended the run; its last event then has fewer epochs than were wanted."""
     return any(e["type"] == "warning" and "(patience)" in str(e.get("message")) for e in events)
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().splitlines()
-    except OSError:
-        return []
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
