@@ -71,4 +71,4 @@ class LiveFigures(QWidget):
         self.setVisible(bool(live))
         for (kind, name), cell in self.cells.items():
             value = (live.get(kind) or {}).get(name)
-            cell.setText("–" if value is None else f"{value:.0%}" if name == "zeros" else f"{value:.2g}")
+            cell.setText("–" if value is None else f"{value:.0%}" if name == "zeros" else f"{value:.3g}")
