@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-BESIDE := tests/nodes tests/sdk tests/graph tests/data tests/export tests/cli
+BESIDE := tests/nodes tests/sdk tests/graph tests/data tests/export tests/importing tests/cli
 
 .PHONY: run demo test check format screenshots clean
 

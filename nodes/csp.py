@@ -27,6 +27,41 @@ class YoloBottleneck(nn.Module):
         return x + y if self.add else y
 
 
+@component(
+    "block/csp",
+    title="YOLO bottleneck",
+    aliases=("Bottleneck", "Darknet residual"),
+    paper="Redmon and Farhadi 2018, arXiv:1804.02767",
+)
+class CSPBottleneck(nn.Module):
+    """The YOLO family's residual block: two 3x3 convolutions, the first to a share of the channels.
+
+    Args:
+        out_channels: channels it gives.
+        ratio: channels between the two, as a share of those it gives.
+        shortcut: whether the input is added where the channels stay.
+
+    Shapes: x [B, C, H, W] -> [B, out_channels, H, W].
+    """
+
+    def __init__(
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536)] = 64,
+        ratio: Annotated[float, Range(0.125, 4.0)] = 0.5,
+        shortcut: bool = True,
+    ) -> None:
+        super().__init__()
+        inner = max(1, int(out_channels * ratio))
+        self.cv1 = ConvNormAct(in_channels, inner, 3)
+        self.cv2 = ConvNormAct(inner, out_channels, 3)
+        self.add = shortcut and in_channels == out_channels
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        y = self.cv2(self.cv1(x))
+        return x + y if self.add else y
+
+
 @component("block/csp", aliases=("CSP", "C2f", "YOLOv8 block"), paper="Wang et al. 2020, arXiv:1911.11929")
 class C2f(nn.Module):
     """YOLOv8's CSP block: every bottleneck's result is kept and all are fused by a 1x1 convolution.

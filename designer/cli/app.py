@@ -241,6 +241,21 @@ def predict(
         predict_images(run, images, out, threshold, json, save_json)
 
 
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A model table in YAML.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The document; here by default.", show_default=False)] = None,
+    scale: Annotated[str, typer.Option(help="Which of the table's scales, such as n.")] = "",
+    size: Annotated[int, typer.Option(help="Height and width of the image in pixels.", min=32, max=4096)] = 640,
+    json: Json = False,
+) -> None:
+    """Draw another program's model table (YAML) as a document."""
+    from designer.cli.importing import import_model
+
+    with clear_errors():
+        import_model(file, out, scale, size, json)
+
+
 @app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],

@@ -25,6 +25,7 @@ METHODS = (
     "user_files",
     "suggestions",
     "weights",
+    "import_table",
     "code",
     "export_pytorch",
     "export_onnx",

@@ -233,6 +233,15 @@ class Server:
 
         return sources(component, params)
 
+    def _import_table(self, request: Request, path: str, scale: str = "") -> Any:
+        from designer.importing import import_table, read_table
+
+        found = import_table(read_table(path, scale))
+        document = found.document.data
+        return {
+            "document": document.model_dump(mode="json"), "notes": found.notes, "layers": len(document.nodes) - 1,
+        }  # fmt: skip
+
     def _code(self, request: Request, document: dict[str, Any], nodes: list[str]) -> Any:
         from designer.export.snippet import code_of
 

@@ -27,6 +27,7 @@ _Key = QKeySequence.StandardKey
 ACTIONS: dict[str, Spec] = {
     "new": Spec("&New", _Key.New, "file-plus-outline", tip="New empty document"),
     "open": Spec("&Open…", _Key.Open, "folder-open-outline", tip="Open a document"),
+    "import": Spec("&Import…", "", "import", tip="A model table (YAML) of another program"),
     "save": Spec("&Save", _Key.Save, "content-save-outline", "document", "Save the document"),
     "save_as": Spec("Save &as…", _Key.SaveAs, "content-save-edit-outline", "document"),
     "close": Spec("&Close document", _Key.Close, "close", "document"),
@@ -113,7 +114,7 @@ ACTIONS: dict[str, Spec] = {
 
 MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
-        "new", "open", "@recent", "@templates", "-", "save", "save_as", "-",
+        "new", "open", "import", "@recent", "@templates", "-", "save", "save_as", "-",
         "export_pytorch", "export_onnx", "export_program", "export_weights", "export_picture", "-", "close", "quit",
     ),
     "&Edit": (

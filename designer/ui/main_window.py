@@ -29,6 +29,7 @@ from designer.ui.engine_link import EngineLink
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
 from designer.ui.filled_menus import fill_advice, fill_recent
+from designer.ui.importing import SUFFIXES, ask_import, import_file
 from designer.ui.live_nodes import LiveNodes
 from designer.ui.looking_inside import look_inside
 from designer.ui.message_bar import Choice
@@ -91,6 +92,7 @@ class MainWindow(WindowLayout):
         return {
             "new": self.files.new,
             "open": self.files.ask_open,
+            "import": lambda: ask_import(self),
             "save": self.files.save,
             "save_as": self.files.save_as,
             "close": self.files.close,
@@ -381,7 +383,10 @@ class MainWindow(WindowLayout):
         path = _dropped(event)
         if path is not None:
             event.acceptProposedAction()
-            self.files.open(path)
+            if path.suffix.lower() in SUFFIXES:
+                import_file(self, path)
+            else:
+                self.files.open(path)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 
@@ -401,9 +406,9 @@ class MainWindow(WindowLayout):
 
 
 def _dropped(event: QDropEvent) -> Path | None:
-    """The document among what is dragged."""
+    """The document, or the model to import, among what is dragged."""
     paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-    return next((p for p in paths if p.suffix.lower() in (SUFFIX, PICTURE) and p.is_file()), None)
+    return next((p for p in paths if p.suffix.lower() in (SUFFIX, PICTURE, *SUFFIXES) and p.is_file()), None)
 
 
 def _forget(_error: object) -> None:

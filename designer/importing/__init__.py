@@ -1,0 +1,8 @@
+"""Other people's models entering Netwright: model tables in YAML. Runs no code of theirs."""
+
+from __future__ import annotations
+
+from designer.importing.table import ImportFailed, Table, read_table
+from designer.importing.table_document import Imported, import_table
+
+__all__ = ["ImportFailed", "Imported", "Table", "import_table", "read_table"]

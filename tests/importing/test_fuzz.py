@@ -1,0 +1,88 @@
+"""Damaged files of every kind that is opened: only a message in words may come out, and soon."""
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from designer.export.weights import read_weights
+from designer.graph.errors import NetwrightError
+from designer.graph.storage import read
+from designer.importing import import_table, read_table
+from designer.train import checkpoint
+
+ROOT = Path(__file__).parents[2]
+ROUNDS = int(os.environ.get("NETWRIGHT_FUZZ", "75"))
+"""Damaged files of each of the four kinds."""
+
+
+def damaged(good: bytes, chance: random.Random) -> bytes:
+    """One to four cuts, flips, repeats, or numbers changed for others."""
+    data = bytearray(good)
+    for _ in range(chance.randint(1, 4)):
+        if not data:
+            break
+        place, length = chance.randrange(len(data)), chance.randint(1, 40)
+        match chance.randrange(5):
+            case 0:
+                del data[place : place + length]
+            case 1:
+                data[place] ^= 1 << chance.randrange(8)
+            case 2:
+                data[place:place] = data[place : place + length] * chance.randint(1, 5)
+            case 3:
+                del data[place:]
+            case _:
+                digits = [i for i, byte in enumerate(data) if chr(byte).isdigit()]
+                if digits:
+                    data[chance.choice(digits)] = ord(chance.choice("0123456789-.e[{\"'"))
+    return bytes(data)
+
+
+def open_weights(path: Path) -> None:
+    read_weights(path)
+
+
+def open_table(path: Path) -> None:
+    import_table(read_table(path))
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("good")
+    save_file({"a": torch.zeros(3, 4), "b.c": torch.ones(5)}, folder / "a.safetensors")
+    state = {"model": {"a": torch.zeros(3)}, "ema": None, "step": 3, "epoch": 1, "batch": 0, "optimizer": {}}
+    checkpoint.save(folder / "a.pt", state)
+    return {
+        ".netwright": (ROOT / "tests/graph/documents/v1-drawn.netwright").read_bytes(),
+        ".yaml": (ROOT / "tests/importing/data/yolov8.yaml").read_bytes(),
+        ".safetensors": (folder / "a.safetensors").read_bytes(),
+        ".pt": (folder / "a.pt").read_bytes(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("suffix", "opens"),
+    [(".netwright", read), (".yaml", open_table), (".safetensors", open_weights), (".pt", checkpoint.load)],
+)
+def test_only_words_come_out(suffix, opens, good, tmp_path):
+    opened, said = 0, []
+    for seed in range(ROUNDS):
+        path = tmp_path / f"{seed}{suffix}"
+        path.write_bytes(damaged(good[suffix], random.Random(f"{suffix} {seed}")))
+        began = time.perf_counter()
+        try:
+            opens(path)
+            opened += 1
+        except NetwrightError as error:
+            said.append(str(error).strip())
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}") from error
+        assert time.perf_counter() - began < 5, seed
+    assert all(said)
+    assert len(said) > ROUNDS // 5
+    assert opened + len(said) == ROUNDS
