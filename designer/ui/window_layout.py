@@ -59,6 +59,11 @@ class WindowLayout(QMainWindow):
         self.layers = LayersTable()
         self.runs_panel = RunsPanel(self.messages)
         self.predict = PredictPanel(self.messages)
+        self.panels: dict[str, QWidget] = {
+            "Problems": self.problems, "Train": self.train, "Layers": self.layers, "Runs": self.runs_panel,
+            "Predict": self.predict,
+        }  # fmt: skip
+        """The tabs of the dock below, by their names."""
         self.status = StatusLine()
         self.welcome = Welcome()
         self.canvas = CanvasView(None, None, theme.current())
@@ -84,11 +89,8 @@ class WindowLayout(QMainWindow):
         self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(self.problems, "Problems")
-        self.tabs.addTab(self.train, "Train")
-        self.tabs.addTab(self.layers, "Layers")
-        self.tabs.addTab(self.runs_panel, "Runs")
-        self.tabs.addTab(self.predict, "Predict")
+        for name, panel in self.panels.items():
+            self.tabs.addTab(panel, name)
         self.tabs.setCurrentWidget(self.train)
         self.tabs.setAccessibleName("Problems, training, layers, runs and prediction")
         area = Qt.DockWidgetArea
