@@ -71,6 +71,7 @@ class RunList:
     def __init__(self) -> None:
         self._known: dict[Path, tuple[Any, RunInfo]] = {}
         self._digests: dict[Path, _Digest] = {}
+        self._ended: dict[Path, tuple[int, int]] = {}
 
     def read(self, root: Path) -> list[RunInfo]:
         """The runs of a folder, newest first; none when there is no such folder."""
@@ -80,7 +81,10 @@ class RunList:
         return sorted(infos, key=lambda info: info.started or info.path.stat().st_mtime, reverse=True)
 
     def _info(self, run: RunFolder, queued: bool) -> RunInfo:
-        alive = is_alive(run)
+        process = _stamp(run.process_path)
+        alive = self._ended.get(run.path) != process and is_alive(run)
+        if not alive:  # a process that has ended does not come back; a new one is written down anew
+            self._ended[run.path] = process
         key = (*(_stamp(p) for p in (run.events_path, run.note_path)), queued, alive)
         known = self._known.get(run.path)
         if known is None or known[0] != key:

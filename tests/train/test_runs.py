@@ -75,6 +75,10 @@ def test_the_list_is_newest_first_and_follows_the_folder(tmp_path, detector):
     writer.write("stopped", step=1, epoch=0)
     writer.close()
     assert [(i.state, i.note) for i in runs.read(tmp_path)] == [("stopped", ""), ("died", "the baseline")]
+    record_process(first, os.getpid())
+    assert [i.state for i in runs.read(tmp_path)] == ["stopped", "running"]
+    first.process_path.unlink()
+    assert runs.read(tmp_path)[1].state == "died"
     write_note(first, "  ")
     assert read_note(first) == ""
     assert not first.note_path.exists()

@@ -217,5 +217,10 @@ def test_figures_of_a_run_reach_its_nodes(quiet_window, qtbot):
     assert window.canvas.mirror.nodes[head.id].heat == 1.0
     assert window.canvas.mirror.nodes[head.id].size_text == "75%"
     assert window.canvas.legend.most.text() == "75%"
+    window.train.said.emit("Head: its box loss has been 0 for 50 steps.", "warning", head.id)
+    window.canvas.select([])
+    qtbot.mouseClick(window.messages.buttons()[0], Qt.MouseButton.LeftButton)
+    assert window.canvas.selected_ids() == [head.id]
+    page = window.inspector.page
     window.train.show_run(made(window.workspace.runs_folder, "other"))
     assert page.live.isHidden()
