@@ -16,7 +16,9 @@ WAITING_SHARE, WAITING_SECONDS = 0.3, 10.0
 EARLY, LATELY, GROWTH = 20, 20, 2.0
 """Told steps that are the start; those that are now; how many times the start's loss is called divergence."""
 ZERO_STEPS = 50
-"""Told steps in a row with a loss term of exactly nothing."""
+"""Told steps in a row in which such a loss term is exactly 0."""
+MATCHED = ("box", "mask", "size")
+"""Ends of the names of loss terms that are 0 only when no sample was matched to an object; others may be turned off."""
 ZERO_SAMPLES = 3
 """Samples of the statistics in a row with no gradient at all."""
 
@@ -71,6 +73,8 @@ class FaultFinder:
         """
         yield from self._new(self._divergence(loss))
         for name, value in terms.items():
+            if not name.endswith(MATCHED):
+                continue
             self._zeros[name] = self._zeros.get(name, 0) + 1 if value == 0 else 0
             if self._zeros[name] == ZERO_STEPS:
                 yield from self._new(self._nothing_matched(name), name)

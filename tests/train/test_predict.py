@@ -1,13 +1,14 @@
 """Predictions as plain data and as a COCO file, and the process that gives them to the window."""
 
+import io
 import json
-import subprocess
 import sys
 
 import pytest
 import torch
 from PIL import Image
 
+from designer.train import predictor
 from designer.train.found import coco_json
 from designer.train.loop import Trainer
 from designer.train.run import RunFolder
@@ -46,30 +47,42 @@ def trained_run(tmp_path_factory):
     return run
 
 
-def test_the_predictor_answers_a_request(trained_run, tmp_path):
+def answers_of(run, requests, monkeypatch, capsys):
+    """What the process says to these lines, here without a process."""
+    monkeypatch.setattr(sys, "argv", ["predictor", "--run", str(run.path)])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(json.dumps(request) + "\n" for request in requests)))
+    code = predictor.main()
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_predictor_answers_a_request(trained_run, tmp_path, monkeypatch, capsys):
     for name in ("one.png", "two.png"):
         Image.new("RGB", (90, 60), "red").save(tmp_path / name)
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    command = [sys.executable, "-P", "-m", "designer.train.predictor", "--run", str(trained_run.path)]
-    lines = json.dumps({"images": [str(tmp_path)]}) + "\n"
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    ready, *answers, last = map(json.loads, done.stdout.splitlines())
+    code, (ready, *answers, last) = answers_of(trained_run, [{"images": [str(tmp_path)]}], monkeypatch, capsys)
+    assert code == 0
     assert (ready["task"], ready["names"]) == ("detect", ["circle", "square", "triangle"])
-    seen = [(a.get("image") or a["skipped"]).rpartition("/")[2] for a in answers]
     assert last == {"finished": 3}
+    seen = [(a.get("image") or a["skipped"]).rpartition("/")[2] for a in answers]
     assert seen == ["broken.png", "one.png", "two.png"]
     assert "cannot be read" in answers[0]["message"]
     assert (answers[1]["width"], answers[1]["height"], answers[1]["total"]) == (90, 60, 3)
     assert all(one["score"] >= 0.01 for one in answers[1]["found"])
 
 
-def test_the_predictor_says_why_it_cannot(tmp_path, detector):
+def test_an_older_request_gives_way_and_an_empty_folder_is_said(trained_run, tmp_path, monkeypatch, capsys):
+    requests = [{"images": [str(tmp_path)]}, {"cancel": True}]
+    code, (_ready, said, first, second) = answers_of(trained_run, requests, monkeypatch, capsys)
+    assert code == 0
+    assert "no image in this folder" in said["message"]
+    assert first == second == {"finished": 0}
+
+
+def test_the_predictor_says_why_it_cannot(tmp_path, detector, monkeypatch, capsys):
     run = RunFolder.create(tmp_path, detector.data)
-    command = [sys.executable, "-P", "-m", "designer.train.predictor", "--run", str(run.path)]
-    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=100)
-    assert done.returncode == 2
-    assert "no checkpoint yet" in json.loads(done.stdout)["error"]
+    code, (said,) = answers_of(run, [], monkeypatch, capsys)
+    assert code == 2
+    assert "no checkpoint yet" in said["error"]
 
 
 def test_speed_is_measured(trained_run, monkeypatch):

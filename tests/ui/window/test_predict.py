@@ -18,7 +18,9 @@ from tests.ui.window.support import small
 
 @pytest.fixture
 def panel(home, qtbot):
-    run = RunFolder.create(home / "runs", small(load_template("quick-start")).data, "mine")
+    document = small(load_template("quick-start"))
+    document.set_data(train_images=2, val_images=1)
+    run = RunFolder.create(home / "runs", document.data, "mine")
     Trainer(run).train()
     bar = MessageBar()
     made = PredictPanel(bar)

@@ -1,15 +1,15 @@
 """The Runs tab and the live views: found, searched, compared, noted, queued, deleted and brought back."""
 
 import json
+import os
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
 
 from designer.graph.templates import load_template
 from designer.train.events import EventWriter
 from designer.train.queue import put_in_queue, queue_of
-from designer.train.run import RunFolder, process_of
+from designer.train.run import RunFolder, process_of, record_process
 from designer.train.run_list import read_note
 from designer.ui.curves import MOST_POINTS, Series
 from designer.ui.live_tabs import LiveTabs
@@ -175,25 +175,27 @@ def test_a_long_curve_keeps_its_shape_in_few_points():
     assert series.y == sorted(series.y)
 
 
-@pytest.mark.slow
 def test_a_second_document_waits_for_the_first(quiet_window, qtbot):
     window = quiet_window
     window.open_quick_start()
-    small(window.workspace.document, epochs=1)
+    small(window.workspace.document, epochs=50)
+    first = made(window.workspace.runs_folder, "first", ended=False)
+    record_process(first, os.getpid())  # as if it were being trained
+    window.train.show_run(first)
     window.show_tab(window.train)
+    assert window.train.watch.state == "running"
+    qtbot.mouseClick(window.train.bar.queue, Qt.MouseButton.LeftButton)
+    assert "waits in the queue" in window.messages.text()
+    (name,) = queue_of(first.path.parent)
+    window.train.advance_queue()
+    assert queue_of(first.path.parent) == [name]
+    first.process_path.unlink()
     try:
-        window.train.start()
-        first = window.train.watch.run
-        qtbot.waitUntil(lambda: window.train.watch.state == "running", timeout=60_000)
-        qtbot.mouseClick(window.train.bar.queue, Qt.MouseButton.LeftButton)
-        assert "waits in the queue" in window.messages.text()
-        assert len(queue_of(first.path.parent)) == 1
-        qtbot.waitUntil(lambda: window.train.watch.run.path != first.path, timeout=90_000)
-        qtbot.waitUntil(lambda: window.train.watch.state == "finished", timeout=90_000)
+        qtbot.waitUntil(lambda: window.train.watch.run.path.name == name, timeout=10_000)
+        assert window.train.watch.active
         assert queue_of(first.path.parent) == []
     finally:
-        QApplication.processEvents()
-        process = process_of(window.train.watch.run)
+        process = process_of(RunFolder(first.path.parent / name))
         if process is not None:
             process.kill()
 
