@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import io
 import json
 import queue
@@ -85,16 +86,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m designer.train.predictor", description="Predicts for the window.")
     parser.add_argument("--run", type=Path, required=True, help="the run folder")
     options = parser.parse_args()
-    out, sys.stdout = sys.stdout, sys.stderr  # whatever a component prints is no answer
+    out = sys.stdout
 
     def say(answer: dict[str, Any]) -> None:
         out.write(json.dumps(answer) + "\n")
         out.flush()
 
+    with contextlib.redirect_stdout(sys.stderr):  # whatever a component prints is no answer
+        return _serve(options.run, say)
+
+
+def _serve(run: Path, say: Callable[[dict[str, Any]], None]) -> int:
+    """Answers requests from stdin until it ends. Returns the exit code."""
     requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     try:
-        trained = load_trained(RunFolder.open(options.run))
+        trained = load_trained(RunFolder.open(run))
         say({"ready": True, "task": trained.task, "names": trained.class_names, "device": str(trained.device)})
         while (request := requests.get()) is not None:
             paths = [Path(path) for path in request.get("images", [])]

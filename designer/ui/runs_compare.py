@@ -94,7 +94,7 @@ class RunsCompare(QWidget):
     def _fill(self) -> None:
         best = ["–" if info.best is None else f"{info.best:.3f}" for info in self.infos]
         self._add(["Best " + metric_title(self.infos[0].metric or "figure"), *best])
-        self._add(["Epochs", *(f"{info.epoch} of {info.epochs}" for info in self.infos)])
+        self._add(["Epochs done", *(f"{info.epoch} of {info.epochs}" for info in self.infos)])
         for name, values in compare_settings(self.infos):
             self._add([name, *values])
         for name, info in zip(self.names[1:], self.infos[1:], strict=True):

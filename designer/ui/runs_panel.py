@@ -128,7 +128,7 @@ class RunsPanel(QWidget):
         self.resume = button("Resume", "small", "play", "Go on from the last checkpoint")
         self.delete = button("Delete", "small", "trash-can-outline", "Move the run to the trash of its folder")
         self.earlier, self.later = tool("arrow-up", "Earlier in the queue"), tool("arrow-down", "Later in the queue")
-        self.unqueue = button("Take out", "small", "tray-remove", "Take it out of the queue")
+        self.unqueue = tool("tray-remove", "Take it out of the queue")
         for made, signal in (
             (self.curves, self.curves_wanted),
             (self.document, self.document_wanted),
