@@ -192,6 +192,18 @@ def _document(run: RunFolder) -> str:
         return ""
 
 
+def _made_with(run: RunFolder) -> dict[str, Any]:
+    """The facts of `environment.json` that may explain a difference; empty for a run that never began."""
+    try:
+        made = json.loads(run.environment_path.read_text(encoding="utf-8"))
+        return {
+            "torch": made["packages"]["torch"], "netwright": made["netwright"], "python": made["python"],
+            "made on": made["device"], "platform": made["platform"], "data fingerprint": made["data"],
+        }  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
@@ -262,11 +274,16 @@ def _moved(source: Path, target: Path) -> RunFolder:
 
 
 def compare_settings(infos: list[RunInfo]) -> list[tuple[str, list[str]]]:
-    """Settings of training and data that are not equal in all these runs: name, and the value of each."""
+    """Settings of training and data that are not equal in all these runs, and what they were made with: name, and the
+    value of each.
+    """
     configs = [_config(RunFolder(info.path)) for info in infos]
+    made = [_made_with(RunFolder(info.path)) for info in infos]
     rows = []
-    for section in ("training", "data"):
-        values = [config.get(section, {}) for config in configs]
+    for values in (
+        *([config.get(section, {}) for config in configs] for section in ("training", "data")),
+        made,
+    ):
         for name in dict.fromkeys(key for each in values for key in each):
             row = [each.get(name) for each in values]
             if any(value != row[0] for value in row):

@@ -109,6 +109,17 @@ def test_settings_that_differ_are_a_table(tmp_path, detector):
     detector.set_data(classes=2)
     b = told(tmp_path, detector.data, "b")
     assert compare_settings([run_info(a), run_info(b)]) == [("epochs", ["2", "9"]), ("classes", ["3", "2"])]
+    made = {
+        "packages": {"torch": "2.9"},
+        "netwright": "1",
+        "python": "3",
+        "device": "cpu",
+        "platform": "x",
+        "data": "d",
+    }
+    a.environment_path.write_text(json.dumps(made))
+    b.environment_path.write_text(json.dumps({**made, "packages": {"torch": "2.15"}}))
+    assert compare_settings([run_info(a), run_info(b)])[2:] == [("torch", ["2.9", "2.15"])]
 
 
 def test_the_queue_is_reordered_by_hand(tmp_path, detector):
