@@ -18,6 +18,8 @@ from designer.train.run import RunFolder
 from designer.train.statistics import Statistics, tensors_in
 
 T = TypeVar("T")
+MOST_RATES = 4
+"""Of more different learning rates, as those that fall from layer to layer, the highest and the lowest are told."""
 
 
 class Live:
@@ -102,8 +104,8 @@ class Live:
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def fields(self, rates: list[float]) -> dict[str, Any]:
-        """What a `step` event says beside the loss: waiting (share of the time), grad_norm, lrs where they differ, and
-        gpu_mb; `rates` is the learning rate of each group of parameters.
+        """What a `step` event says beside the loss: waiting (share of the time), grad_norm, lrs (highest first) where
+        they differ, and gpu_mb; `rates` is the learning rate of each group of parameters.
         """
         now = time.perf_counter()
         self._seconds, self._last_wait = now - self._told, self._waited
@@ -112,8 +114,8 @@ class Live:
         fields: dict[str, Any] = {"waiting": round(min(1.0, self._last_wait / max(self._seconds, 1e-9)), 4)}
         if self.norm is not None:
             fields["grad_norm"] = float(self.norm)
-        if len(set(rates)) > 1:
-            fields["lrs"] = rates
+        if len(unlike := sorted(set(rates), reverse=True)) > 1:
+            fields["lrs"] = unlike if len(unlike) <= MOST_RATES else [unlike[0], unlike[-1]]
         if self._device.type == "cuda":
             fields["gpu_mb"] = round(torch.cuda.max_memory_allocated(self._device) / 2**20, 1)
         return fields

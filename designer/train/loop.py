@@ -264,8 +264,8 @@ class Trainer:
         rate = self._images / max(1e-9, now - self._clock)
         left = (self.steps - self.step) * (now - self._clock) / max(1, self._images) * self.settings.batch
         values = {k: float(v) for k, v in parts.items()}
-        lr = self.optimizer.param_groups[0]["lr"]
-        live = self.live.fields([group["lr"] for group in self.optimizer.param_groups])
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        lr, live = max(rates), self.live.fields(rates)
         self.events.write(
             "step", step=self.step, epoch=self.epoch, loss=value, losses=values, lr=lr,
             images_per_s=round(rate, 2), eta_s=round(left, 1), **live,

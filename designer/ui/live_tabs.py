@@ -74,7 +74,8 @@ class LiveTabs(QTabWidget):
     def _add_step(self, event: Mapping[str, Any]) -> None:
         step = event["step"]
         rates = event.get("lrs") or [event.get("lr")]
-        shown = {f"group {i}" if len(rates) > 1 else "rate": rate for i, rate in enumerate(rates, 1)}
+        names = {1: ["rate"], 2: ["highest", "lowest"]}.get(len(rates), [f"group {i + 1}" for i in range(len(rates))])
+        shown = dict(zip(names, rates, strict=True))
         for plot, values in (
             (self.norm, {"norm": event.get("grad_norm")}),
             (self.rates, shown),

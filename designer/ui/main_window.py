@@ -26,13 +26,13 @@ from designer.ui.command_palette import CommandPalette, window_commands
 from designer.ui.copying_code import copy_as_code
 from designer.ui.document_tabs import DocumentTabs
 from designer.ui.engine_link import EngineLink
+from designer.ui.engine_words import say_engine_state
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
 from designer.ui.filled_menus import fill_advice, fill_recent
 from designer.ui.importing import SUFFIXES, ask_import, import_file
 from designer.ui.live_nodes import LiveNodes
 from designer.ui.looking_inside import look_inside
-from designer.ui.message_bar import Choice
 from designer.ui.my_composites import MyComposites
 from designer.ui.open_document import OpenDocument
 from designer.ui.run_actions import RunActions
@@ -127,10 +127,7 @@ class MainWindow(WindowLayout):
         self.engine.catalogue_changed.connect(self._on_catalogue)
         self.engine.propagated.connect(self._on_propagated)
         self.engine.state_changed.connect(self.status.show_engine)
-        self.engine.died.connect(self._on_engine_died)
-        self.engine.state_changed.connect(self._on_engine_state)
-        self.engine.failed.connect(lambda text: self.messages.say(text, "danger", key="engine"))
-        self.engine.ready.connect(lambda _info: self.messages.withdraw("engine"))
+        say_engine_state(self.engine, self.messages)
         self.palette_panel.add_requested.connect(self._on_add)
         self.canvas.selection_changed.connect(self._on_selection)
         self.canvas.status.connect(lambda text: self.status.showMessage(text, 5000))
@@ -337,19 +334,6 @@ class MainWindow(WindowLayout):
 
     def _on_problem_count(self, count: int) -> None:
         self.tabs.setTabText(self.tabs.indexOf(self.problems), f"Problems  {count}" if count else "Problems")
-
-    def _on_engine_died(self, _code: str) -> None:
-        self.messages.say(
-            "The engine stopped and is being started again. Your document is safe; shapes come back in a few seconds.",
-            "warning",
-            key="engine",
-            stays=True,
-        )
-
-    def _on_engine_state(self, state: str, detail: str) -> None:
-        if state == "failed":
-            again = Choice("Start it again", self.engine.restart, primary=True)
-            self.messages.say(detail, "danger", again, key="engine")
 
     # -- training and export ---------------------------------------------------------------------------------------
 

@@ -120,6 +120,13 @@ def test_the_first_node_that_breaks_is_found(tmp_path, classifier):
     assert "The weights of “SE” (odd)" in live.explain(forward, images, 0.01)
 
 
+def test_many_learning_rates_are_told_by_their_ends(tmp_path, classifier):
+    live = Live(RunFolder(tmp_path), classifier.data, compile_document(classifier.data), torch.device("cpu"))
+    assert "lrs" not in live.fields([0.1, 0.1])
+    assert live.fields([0.1, 0.2, 0.1])["lrs"] == [0.2, 0.1]
+    assert live.fields([0.1 * i for i in range(1, 9)])["lrs"] == [0.8, 0.1]
+
+
 def test_a_run_tells_all_this(tmp_path, detector):
     detector.set_training(epochs=7, batch=8, eval_every=7, checkpoint_every=7)
     run = RunFolder.create(tmp_path, detector.data)
