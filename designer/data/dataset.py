@@ -16,10 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from designer.data import shapes
 from designer.data.augment import Augment, Sample, scaled
-from designer.data.coco import read_coco
 from designer.data.errors import DataError
-from designer.data.folder import read_folder
 from designer.data.masks import Runs, quarter, rasterise, to_runs, with_outlines
+from designer.data.readers import read_parts
 from designer.data.records import Part, Record
 from designer.data.transforms import (
     Fit,
@@ -30,7 +29,6 @@ from designer.data.transforms import (
     scale_to_fit,
     to_float,
 )
-from designer.data.yolo import read_yolo
 from designer.graph.training import DataSettings, TrainingSettings
 
 
@@ -109,14 +107,13 @@ def load_dataset(
         return DataSplits(drawn[0], drawn[1], list(shapes.NAMES[: settings.classes]), [])
     if not settings.path:
         raise DataError("No data set is chosen yet. Choose a folder or file in the Train dock, or set data.path.")
-    fits = {"detect": ("coco", "yolo"), "segment": ("coco", "yolo"), "classify": ("folder",)}
+    fits = {"detect": ("coco", "yolo", "voc"), "segment": ("coco", "yolo"), "classify": ("folder",)}
     if settings.kind not in fits[task]:
         wanted = " or ".join((*fits[task], "shapes"))
         raise DataError(
             f"{settings.kind} data cannot train a model whose head does {task}. Use {wanted} data.", settings.path
         )
-    reader = {"coco": read_coco, "yolo": read_yolo, "folder": read_folder}[settings.kind]
-    train, val, names = reader(Path(settings.path).expanduser(), settings.train, settings.val, training.seed)
+    train, val, names = read_parts(settings, training.seed)
     if task == "segment":
         train, val = with_outlines(train), with_outlines(val)
 

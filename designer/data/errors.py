@@ -17,6 +17,6 @@ class DataError(NetwrightError):
     """
 
     def __init__(self, message: str, path: str | Path = "", line: int = 0) -> None:
-        self.path, self.line = str(path), line
+        self.what, self.path, self.line = message, str(path), line
         where = f"{path}:{line}: " if line else f"{path}: " if str(path) else ""
         super().__init__(where + message)

@@ -120,7 +120,7 @@ def _row(cells: list[str], path: Path, line: int, names: list[str]) -> Row:
     """Class, corners, and the polygon where the row has one."""
     try:
         label, numbers = int(float(cells[0])), [float(c) for c in cells[1:]]
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a class of inf
         raise DataError(f"{' '.join(cells)!r} is no row of numbers. Write: class cx cy w h.", path, line) from None
     if len(numbers) != 4 and (len(numbers) < 6 or len(numbers) % 2):
         raise DataError(

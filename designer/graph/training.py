@@ -95,10 +95,12 @@ class AdviceSettings(Section):
 
 
 class DataSettings(Section):
-    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco), or a folder of class folders."""
+    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco), a folder (voc), or one of class folders."""
 
-    kind: Literal["shapes", "coco", "yolo", "folder"] = Field(
-        "shapes", title="Data", description="Built-in shapes, COCO JSON, YOLO folders, or a folder of class folders."
+    kind: Literal["shapes", "coco", "yolo", "voc", "folder"] = Field(
+        "shapes",
+        title="Data",
+        description="Built-in shapes, COCO JSON, YOLO folders, Pascal VOC, or a folder of class folders.",
     )
     path: str = Field("", title="Path", description="File or folder of the data set.")
     train: str = Field(

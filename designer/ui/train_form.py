@@ -25,7 +25,7 @@ _CHOICES = {
     "sgd": "SGD", "adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop", "cosine": "Cosine", "step": "Step",
     "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
 }  # fmt: skip
-KINDS = ("shapes", "coco", "yolo", "folder")
+KINDS = ("shapes", "coco", "yolo", "voc", "folder")
 
 
 class TrainForm(QScrollArea):

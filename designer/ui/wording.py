@@ -7,7 +7,13 @@ from typing import Any
 
 from designer.train.events import METRICS
 
-_DATA_KINDS = {"shapes": "Built-in shapes", "coco": "COCO JSON", "yolo": "YOLO folder", "folder": "Class folders"}
+_DATA_KINDS = {
+    "shapes": "Built-in shapes",
+    "coco": "COCO JSON",
+    "yolo": "YOLO folder",
+    "voc": "Pascal VOC",
+    "folder": "Class folders",
+}
 
 
 def count(value: float | None) -> str:
