@@ -20,6 +20,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+data_app = typer.Typer(help="Look at a data set: what is wrong with it, its figures.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
 File = Annotated[Path, typer.Argument(help="A .netwright document.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 Weights = Annotated[
@@ -172,6 +175,31 @@ def anchors(
         anchors_of(file, write, json)
 
 
+@data_app.command("check")
+def data_check(
+    path: Annotated[Path, typer.Argument(help="A data set, or a .netwright document.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """List every bad file and label of a data set. Exit code 1 when there are errors."""
+    from designer.cli.data import check_files
+
+    with clear_errors():
+        check_files(path, json)
+
+
+@data_app.command("summary")
+def data_summary(
+    path: Annotated[Path, typer.Argument(help="A data set, or a .netwright document.", show_default=False)],
+    size: Annotated[int, typer.Option(min=32, help="Side of the model's input; a document has its own.")] = 640,
+    json: Json = False,
+) -> None:
+    """Images, classes, sizes of boxes, and what may spoil training."""
+    from designer.cli.data import summarise_files
+
+    with clear_errors():
+        summarise_files(path, size, json)
+
+
 @app.command()
 def train(
     file: Annotated[Path | None, typer.Argument(help="A .netwright document.", show_default=False)] = None,
@@ -179,7 +207,7 @@ def train(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     name: Annotated[str, typer.Option(help="Name of the run; made from the document's by default.")] = "",
     data: Annotated[
-        str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, coco:FOLDER, folder:IMAGES, or shapes.")
+        str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, coco:FOLDER, voc:FOLDER, folder:IMAGES, or shapes.")
     ] = "",
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     batch: Annotated[int | None, typer.Option(min=1)] = None,

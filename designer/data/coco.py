@@ -22,14 +22,8 @@ def read_coco(path: Path, train: str = "", val: str = "", seed: int = 0) -> tupl
     Raises:
         DataError: with the file and what is wrong.
     """
-    if not path.exists():
-        raise DataError("There is no such file or folder. Give a COCO folder or annotation file.", path)
-    first = path if path.is_file() else _find(path, train, "train")
-    assert first is not None  # the training part is not optional
+    first, second = coco_files(path, train, val)
     part, names = read_annotations(first, path if path.is_dir() else path.parent)
-    second = (
-        None if path.is_file() and not val else _find(path if path.is_dir() else path.parent, val, "val", optional=True)
-    )
     if second is not None:
         other, other_names = read_annotations(second, path if path.is_dir() else path.parent)
         if other_names != names:
@@ -38,6 +32,21 @@ def read_coco(path: Path, train: str = "", val: str = "", seed: int = 0) -> tupl
     kept, held = hold_out(part.records, 0.1, seed)
     note = f"{path} has no validation part, so {len(held)} training images are held out."
     return Part(kept, [*part.notes, note]), Part(held), names
+
+
+def coco_files(path: Path, train: str = "", val: str = "") -> tuple[Path, Path | None]:
+    """The annotation files of the training and the validation part; None where there is none for the latter.
+
+    Raises:
+        DataError: when the path, a file that was named, or training annotations are not there.
+    """
+    if not path.exists():
+        raise DataError("There is no such file or folder. Give a COCO folder or annotation file.", path)
+    first = path if path.is_file() else _find(path, train, "train")
+    assert first is not None  # the training part is not optional
+    if path.is_file() and not val:
+        return first, None
+    return first, _find(path if path.is_dir() else path.parent, val, "val", optional=True)
 
 
 def _find(root: Path, wanted: str, which: str, optional: bool = False) -> Path | None:
@@ -56,7 +65,7 @@ def _find(root: Path, wanted: str, which: str, optional: bool = False) -> Path |
 
 def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
     """Records and class names of one annotation file; category ids become 0, 1, ... in their own order."""
-    raw = _load(path)
+    raw = load(path)
     categories = sorted(raw["categories"], key=lambda c: c["id"])
     index = {c["id"]: i for i, c in enumerate(categories)}
     images = {i["id"]: i for i in raw["images"]}
@@ -82,8 +91,8 @@ def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
             continue
         boxes[annotation["image_id"]].append((x, y, x + w, y + h))
         labels[annotation["image_id"]].append(index[annotation["category_id"]])
-        outlines[annotation["image_id"]].append(_outline(annotation.get("segmentation"), number, path))
-    folder = _image_folder(path, root, [i["file_name"] for i in raw["images"]])
+        outlines[annotation["image_id"]].append(outline_of(annotation.get("segmentation"), number, path))
+    folder = image_folder(path, root, [i["file_name"] for i in raw["images"]])
     for key, image in images.items():
         part.records.append(
             Record(folder / image["file_name"], tuple(boxes[key]), tuple(labels[key]), outlines=tuple(outlines[key]))
@@ -91,7 +100,7 @@ def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
     return part, [str(c["name"]) for c in categories]
 
 
-def _outline(segmentation: Any, number: Any, path: Path) -> Outline | None:
+def outline_of(segmentation: Any, number: Any, path: Path) -> Outline | None:
     """Polygons or runs of an annotation; None for one that has neither."""
     if not segmentation:
         return None
@@ -103,23 +112,30 @@ def _outline(segmentation: Any, number: Any, path: Path) -> Outline | None:
         return segmentation
     raise DataError(
         f"The segmentation of annotation {number} is neither polygons of three points or more, [[x, y, x, y, x, y]], "
-        "nor runs with size and counts.",
+        "nor runs with size and counts. Draw it again.",
         path,
     )
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """The JSON of an annotation file, with its three lists.
+
+    Raises:
+        DataError: for what is no JSON or no annotation file.
+    """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise DataError(f"This is not JSON: {error.msg}.", path, error.lineno) from None
+        raise DataError(f"This is not JSON: {error.msg}. Write the file again.", path, error.lineno) from None
+    except UnicodeDecodeError:
+        raise DataError("This is not text. Give a COCO annotation file.", path) from None
     missing = [k for k in ("images", "annotations", "categories") if not isinstance(raw, dict) or k not in raw]
     if missing:
         raise DataError(f"{missing[0]} is missing, so this is no COCO annotation file.", path)
     return raw
 
 
-def _image_folder(path: Path, root: Path, names: list[str]) -> Path:
+def image_folder(path: Path, root: Path, names: list[str]) -> Path:
     """The folder that the file names are relative to: the first place where the first image is."""
     if not names:
         raise DataError("It lists no images.", path)

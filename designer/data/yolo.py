@@ -23,17 +23,28 @@ def read_yolo(path: Path, train: str = "", val: str = "", seed: int = 0) -> tupl
     Raises:
         DataError: with file and line.
     """
+    names, first, second = yolo_images(path, train, val)
+    records = [_record(image, names) for image in first]
+    if second is not None:
+        return Part(records), Part([_record(image, names) for image in second]), names
+    kept, held = hold_out(records, 0.1, seed)
+    note = f"{path} names no validation part, so {len(held)} training images are held out."
+    return Part(kept, [note]), Part(held), names
+
+
+def yolo_images(path: Path, train: str = "", val: str = "") -> tuple[list[str], list[Path], list[Path] | None]:
+    """Class names, training images and validation images, which are None where no part is named.
+
+    Raises:
+        DataError: with file and line, for a data.yaml that cannot be used or a part without images.
+    """
     path = path / "data.yaml" if path.is_dir() else path
     config = _config(path)
     names = _names(config, path)
     root = _root(config, path)
-    first = _part(root, train or config.get("train"), "train", names, path)
+    first = _part(root, train or config.get("train"), "train", path)
     wanted = val or config.get("val") or config.get("valid")
-    if wanted:
-        return first, _part(root, wanted, "val", names, path), names
-    kept, held = hold_out(first.records, 0.1, seed)
-    note = f"{path} names no validation part, so {len(held)} training images are held out."
-    return Part(kept, [*first.notes, note]), Part(held), names
+    return names, first, _part(root, wanted, "val", path) if wanted else None
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -64,17 +75,16 @@ def _root(config: dict[str, Any], path: Path) -> Path:
     return root if root.is_absolute() else path.parent / root
 
 
-def _part(root: Path, wanted: Any, which: str, names: list[str], config: Path) -> Part:
+def _part(root: Path, wanted: Any, which: str, config: Path) -> list[Path]:
     if not wanted:
         raise DataError(f"{which} is missing. Write {which}: images/{which}.", config)
-    part = Part([])
+    found: list[Path] = []
     for entry in wanted if isinstance(wanted, list) else [wanted]:
         place = Path(str(entry)) if Path(str(entry)).is_absolute() else root / str(entry)
-        for image in _images(place, which, config):
-            part.records.append(_record(image, names))
-    if not part.records:
+        found += _images(place, which, config)
+    if not found:
         raise DataError(f"There is no image under the {which} part {wanted!r}.", config)
-    return part
+    return found
 
 
 def _images(place: Path, which: str, config: Path) -> list[Path]:
@@ -106,7 +116,7 @@ def _record(image: Path, names: list[str]) -> Record:
     outlines: list[Outline | None] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():
-            label, box, outline = _row(line.split(), path, number, names)
+            label, box, outline = parse_row(line.split(), path, number, names)
             labels.append(label)
             boxes.append(box)
             outlines.append(outline)
@@ -116,15 +126,21 @@ def _record(image: Path, names: list[str]) -> Record:
 Row = tuple[int, tuple[float, float, float, float], Outline | None]
 
 
-def _row(cells: list[str], path: Path, line: int, names: list[str]) -> Row:
-    """Class, corners, and the polygon where the row has one."""
+def parse_row(cells: list[str], path: Path, line: int, names: list[str]) -> Row:
+    """Class, corners as fractions, and the polygon where the row has one.
+
+    Raises:
+        DataError: for a row that is none, or whose class or coordinates cannot be.
+    """
     try:
         label, numbers = int(float(cells[0])), [float(c) for c in cells[1:]]
     except (ValueError, OverflowError):  # the latter for a class of inf
         raise DataError(f"{' '.join(cells)!r} is no row of numbers. Write: class cx cy w h.", path, line) from None
     if len(numbers) != 4 and (len(numbers) < 6 or len(numbers) % 2):
         raise DataError(
-            f"A row has class cx cy w h, or class and a polygon; this one has {len(cells)} numbers.", path, line
+            f"A row has class cx cy w h, or class and a polygon; this one has {len(cells)} numbers. Write it again.",
+            path,
+            line,
         )
     if not 0 <= label < len(names):
         raise DataError(

@@ -95,7 +95,7 @@ class AdviceSettings(Section):
 
 
 class DataSettings(Section):
-    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco), a folder (voc), or one of class folders."""
+    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco), or a folder (voc, class folders)."""
 
     kind: Literal["shapes", "coco", "yolo", "voc", "folder"] = Field(
         "shapes",

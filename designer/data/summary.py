@@ -1,0 +1,178 @@
+"""Figures of a data set: classes, sizes and shapes of boxes and images, and remarks on them. Imports no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from PIL import Image
+
+from designer.data.readers import read_parts
+from designer.data.records import Record
+from designer.graph.training import DataSettings
+
+FEW = 10
+"""Examples of a class below which it is said that it will hardly be learned."""
+SMALL, MEDIUM = 32.0**2, 96.0**2
+"""COCO's limits of small and medium objects, in square pixels of the original image."""
+UNEVEN = 20
+"""How many times more often the most frequent class may occur than the rarest without a word."""
+
+
+@dataclass
+class PartSummary:
+    """Figures of the training or the validation part.
+
+    Attributes:
+        images: how many there are; `unreadable` of them could not be opened and are in no other figure of sizes.
+        objects: boxes, or labels of images where there are no boxes.
+        empty: images without any.
+        by_class: objects of each class, by its index.
+        images_of_class: images that show the class.
+        objects_per_image: how many images have 0, 1, 2, ... objects.
+        image_sizes: [width, height, images], the most frequent first.
+        box_sides: width and height of each box in pixels of the model's input, letterboxed.
+        relative_sizes: square root of each box's share of its image.
+        aspect_ratios: width by height of each box.
+        by_size: boxes that are small, medium and large by COCO's limits, in pixels of the original.
+    """
+
+    images: int
+    unreadable: int
+    objects: int
+    empty: int
+    by_class: list[int]
+    images_of_class: list[int]
+    objects_per_image: list[int]
+    image_sizes: list[tuple[int, int, int]]
+    box_sides: list[tuple[float, float]]
+    relative_sizes: list[float]
+    aspect_ratios: list[float]
+    by_size: dict[str, int]
+
+
+@dataclass
+class DataSummary:
+    """Figures of both parts, notes of the reader, and sentences about what may spoil training."""
+
+    class_names: list[str]
+    train: PartSummary
+    val: PartSummary
+    notes: list[str]
+    remarks: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def summarise_data(
+    settings: DataSettings,
+    image_size: tuple[int, int],
+    stride: int = 0,
+    seed: int = 0,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> DataSummary | None:
+    """Reads the labels and the headers of all images.
+
+    Args:
+        settings: the document's data section.
+        image_size: height and width of the model's input.
+        stride: image pixels of a cell of the finest map that the head reads; 0 when not known.
+        seed: of what is held out.
+        cancelled: asked before each image; None is given once it says yes.
+
+    Raises:
+        DataError: for whatever keeps the data from being read.
+    """
+    train, val, names = read_parts(settings, seed)
+    parts: list[PartSummary] = []
+    for records in (train.records, val.records):
+        found = _summarise(records, len(names), image_size, cancelled)
+        if found is None:
+            return None
+        parts.append(found)
+    remarks = _remarks(names, parts[0], parts[1], stride)
+    return DataSummary(names, parts[0], parts[1], [*train.notes, *val.notes], remarks)
+
+
+def _summarise(
+    records: Sequence[Record], classes: int, image_size: tuple[int, int], cancelled: Callable[[], bool]
+) -> PartSummary | None:
+    counts = Counter(label for r in records for label in r.labels)
+    shown = Counter(label for r in records for label in set(r.labels))
+    per_image = Counter(len(r.labels) for r in records)
+    most = max(per_image, default=0)
+    part = PartSummary(
+        len(records), 0, sum(counts.values()), per_image[0], [counts[i] for i in range(classes)],
+        [shown[i] for i in range(classes)], [per_image[i] for i in range(most + 1)], [], [], [], [],
+        {"small": 0, "medium": 0, "large": 0},
+    )  # fmt: skip
+    sizes: Counter[tuple[int, int]] = Counter()
+    for record in records:
+        if cancelled():
+            return None
+        try:
+            with Image.open(record.path) as image:  # its header alone
+                size = image.size
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what PIL raises for broken files
+            part.unreadable += 1
+            continue
+        sizes[size] += 1
+        _measure(part, record, size, image_size)
+    part.image_sizes = [(w, h, n) for (w, h), n in sizes.most_common()]
+    return part
+
+
+def _measure(part: PartSummary, record: Record, size: tuple[int, int], image_size: tuple[int, int]) -> None:
+    """Adds the boxes of an image, `size` being its width and height, `image_size` the model's height and width."""
+    width, height = size
+    fit = min(image_size[0] / height, image_size[1] / width)
+    across, down = (width, height) if record.relative else (1, 1)
+    for x1, y1, x2, y2 in record.boxes:
+        w, h = (x2 - x1) * across, (y2 - y1) * down
+        if w <= 0 or h <= 0:
+            continue
+        part.box_sides.append((w * fit, h * fit))
+        part.relative_sizes.append((w * h / (width * height)) ** 0.5)
+        part.aspect_ratios.append(w / h)
+        part.by_size["small" if w * h < SMALL else "medium" if w * h < MEDIUM else "large"] += 1
+
+
+def _remarks(names: list[str], train: PartSummary, val: PartSummary, stride: int) -> list[str]:
+    """What a careful person would say about these figures before a week of training."""
+    said = []
+    few = [f"{names[i]} ({n})" for i, n in enumerate(train.by_class) if n < FEW]
+    if few:
+        said.append(
+            f"{len(few)} of {len(names)} classes have fewer than {FEW} training examples: {_listed(few)}. "
+            "They will hardly be learned; add examples or leave the classes out."
+        )
+    unseen = [names[i] for i, n in enumerate(val.by_class) if n == 0 and train.by_class[i]]
+    if unseen:
+        said.append(f"The validation part shows none of {_listed(unseen)}, so nothing is measured for them.")
+    most, least = max(train.by_class, default=0), min((n for n in train.by_class if n), default=0)
+    if least and most > UNEVEN * least:
+        often, rare = names[train.by_class.index(most)], names[train.by_class.index(least)]
+        said.append(f"{often} occurs {most / least:.0f} times as often as {rare} ({most} and {least}).")
+    tiny = sum(min(side) < stride for side in train.box_sides)
+    if tiny:
+        said.append(
+            f"{tiny} of {len(train.box_sides)} training boxes ({tiny / len(train.box_sides):.1%}) are narrower or "
+            f"lower than the head's smallest stride of {stride} pixels. Use larger images or a finer level."
+        )
+    if broken := train.unreadable + val.unreadable:
+        said.append(f"{broken} images cannot be read. The check of the data names them.")
+    return said
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median; 0 of nothing."""
+    return median(values) if values else 0.0
