@@ -104,9 +104,9 @@ def _yolo_labels(image: Path, names: list[str], size: Size | None) -> list[Findi
     if not path.is_file():
         return [_background(image, f"there is no {path.name}")]
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        return [Finding("error", str(path), 0, "The label file is not text.", "Write it again.")]
+        lines = yolo.read_rows(path)
+    except DataError as error:
+        return [Finding.of(error)]
     found: list[Finding] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
@@ -164,7 +164,7 @@ def _coco_part(part: str, file: Path, root: Path, raw: dict[str, Any]) -> Found:
         found.append(Finding(severity, str(file), 0, what, remedy))
 
     for key, what in (("images", "image"), ("annotations", "annotation"), ("categories", "category")):
-        if not isinstance(raw[key], list) or not all(isinstance(r, dict) and "id" in r for r in raw[key]):
+        if not isinstance(raw[key], list) or not all(isinstance(r, dict) and _is_id(r.get("id")) for r in raw[key]):
             raise DataError(f"{key} is not a list of objects with an id. Write each {what} with one.", file)
         for number in _twice(r["id"] for r in raw[key]):
             bad(f"Two {key} have the id {number}.", "Give each its own.")
@@ -172,10 +172,10 @@ def _coco_part(part: str, file: Path, root: Path, raw: dict[str, Any]) -> Found:
     known = {c["id"] for c in raw["categories"]}
     of_image: dict[Any, list[dict[str, Any]]] = {key: [] for key in images}
     for note in raw["annotations"]:
-        if note.get("image_id") not in images:
+        if not _is_id(note.get("image_id")) or note["image_id"] not in images:
             bad(f"Annotation {note['id']} is for image {note.get('image_id')}, which is not listed.", "Remove it.")
             continue
-        if note.get("category_id") not in known:
+        if not _is_id(note.get("category_id")) or note["category_id"] not in known:
             what = f"Annotation {note['id']} has category {note.get('category_id')}, which is not listed."
             bad(what, "Mend it, or add the category.")
         of_image[note["image_id"]].append(note)
@@ -188,6 +188,10 @@ def _coco_part(part: str, file: Path, root: Path, raw: dict[str, Any]) -> Found:
         return [], [*found, Finding.of(error)]
     checks = [(place / name, partial(_coco_labels, file, place / name, of_image[k])) for k, name in named.items()]
     return [Entry(part, image, check) for image, check in checks], found
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (int, str))
 
 
 def _twice(ids: Iterable[Any]) -> list[Any]:

@@ -108,13 +108,25 @@ def label_file(image: Path) -> Path:
     return image.with_suffix(".txt")
 
 
+def read_rows(path: Path) -> list[str]:
+    """The lines of a label file.
+
+    Raises:
+        DataError: when it is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise DataError("The label file is not text. Write it again.", path) from None
+
+
 def _record(image: Path, names: list[str]) -> Record:
     path = label_file(image)
     if not path.exists():  # an image without labels is background, as everywhere in the YOLO world
         return Record(image, relative=True)
     boxes, labels = [], []
     outlines: list[Outline | None] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_rows(path), 1):
         if line.strip():
             label, box, outline = parse_row(line.split(), path, number, names)
             labels.append(label)

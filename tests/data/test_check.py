@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
 from PIL import Image
 
 from designer.data.check import check_data
+from designer.data.errors import DataError
+from designer.data.yolo import read_yolo
 from designer.graph.training import DataSettings
 from tests.data.test_voc import voc_object, write_voc
 
@@ -63,13 +66,22 @@ def test_a_yolo_folder_with_everything_wrong(tmp_path):
     assert [f.severity for f in report.findings] == ["error"] * 6 + ["warning"] * 4
 
 
+def test_labels_that_are_no_text(tmp_path):
+    broken_yolo(tmp_path)
+    (tmp_path / "labels" / "train" / "a.txt").write_bytes(b"\xff\xfe0 1")
+    found = [f for f in check("yolo", tmp_path).findings if f.file.endswith("train/a.txt")]
+    assert [(f.what, f.remedy) for f in found] == [("The label file is not text.", "Write it again.")]
+    with pytest.raises(DataError, match="not text"):
+        read_yolo(tmp_path)
+
+
 def test_a_coco_file_with_everything_wrong(tmp_path):
     picture(tmp_path / "a.png", 30)
     images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "gone.png"}]
     boxes = [[5, 5, 10, 10], [5, 5, 0, 10], [70, 5, 10, 10], [50, 5, 20, 10], [1, 2], [1, 1, 2, 2], [1, 1, 2, 2]]
     notes = [{"id": i, "image_id": 1, "category_id": 1, "bbox": box} for i, box in enumerate(boxes)]
     notes[5]["category_id"] = 9
-    notes[6]["image_id"] = 8
+    notes[6]["image_id"] = [8]
     path = tmp_path / "train.json"
     path.write_text(json.dumps({"images": images, "annotations": notes, "categories": [{"id": 1, "name": "cat"}]}))
     assert rows(check("coco", path), tmp_path) == {
@@ -78,7 +90,7 @@ def test_a_coco_file_with_everything_wrong(tmp_path):
         ("warning", "train.json", 0, "Annotation 3 of a.png passes the border of its image by 10 pixels."),
         ("error", "train.json", 0, "Annotation 4 of a.png has the bbox [1, 2], not four numbers."),
         ("error", "train.json", 0, "Annotation 5 has category 9, which is not listed."),
-        ("error", "train.json", 0, "Annotation 6 is for image 8, which is not listed."),
+        ("error", "train.json", 0, "Annotation 6 is for image [8], which is not listed."),
         ("error", "gone.png", 0, "The image is not there."),
         ("warning", "gone.png", 0, "The image has no labels (no annotation is for it)."),
     }
