@@ -155,11 +155,18 @@ def scaled(sample: Sample, factor: float) -> Sample:
     height, width = sample.image.shape[-2:]
     new = [max(1, round(height * factor)), max(1, round(width * factor))]
     image = functional.resize(sample.image, new, antialias=True)
-    masks = sample.masks
+    return on_resized(image, (height, width), sample.boxes, sample.labels, sample.masks)
+
+
+def on_resized(image: Tensor, original: tuple[int, int], boxes: Tensor, labels: Tensor, masks: Tensor | None) -> Sample:
+    """A resized image with the objects of its original, whose height and width are given."""
+    height, width = image.shape[-2], image.shape[-1]
+    if (height, width) == original:
+        return Sample(image, boxes, labels, masks)
     if masks is not None:
-        masks = functional.resize_mask(masks, new) if len(masks) else masks.new_zeros(0, *new)
-    ratio = sample.boxes.new_tensor([new[1] / width, new[0] / height] * 2)
-    return Sample(image, sample.boxes * ratio, sample.labels, masks)
+        masks = functional.resize_mask(masks, [height, width]) if len(masks) else masks.new_zeros(0, height, width)
+    ratio = boxes.new_tensor([width / original[1], height / original[0]] * 2)
+    return Sample(image, boxes * ratio, labels, masks)
 
 
 def joined(image: Tensor, parts: list[Sample]) -> Sample:

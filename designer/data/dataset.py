@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from designer.data import shapes
-from designer.data.augment import Augment, Sample, scaled
+from designer.data.augment import Augment, Sample, on_resized
 from designer.data.errors import DataError
+from designer.data.images import Cache, NoCache, make_cache, read_image
 from designer.data.masks import Runs, quarter, rasterise, to_runs, with_outlines
 from designer.data.readers import read_parts
 from designer.data.records import Part, Record
@@ -26,7 +26,7 @@ from designer.data.transforms import (
     classification_train,
     letterbox,
     letterbox_masks,
-    scale_to_fit,
+    resized_to_fit,
     to_float,
 )
 from designer.graph.training import DataSettings, TrainingSettings
@@ -117,12 +117,16 @@ def load_dataset(
     if task == "segment":
         train, val = with_outlines(train), with_outlines(val)
 
+    cache: Cache = NoCache()
+    if task != "classify":  # a class is learnt from random crops of the whole original
+        cache = make_cache(training.cache, [record.path for record in train.records], image_size)
+
     def make(part: Part, use: TrainingSettings | None) -> Dataset[Item]:
         if task == "classify":
             return ClassificationDataset(part.records, image_size, use)
-        return DetectionDataset(part.records, image_size, use, masks=task == "segment")
+        return DetectionDataset(part.records, image_size, use, masks=task == "segment", cache=cache if use else None)
 
-    return DataSplits(make(train, training), make(val, None), names, [*train.notes, *val.notes])
+    return DataSplits(make(train, training), make(val, None), names, [*train.notes, *val.notes, *cache.notes])
 
 
 class TrainingItems(Dataset[Item]):
@@ -149,7 +153,7 @@ class BoxItems(TrainingItems):
     def __init__(self, size: tuple[int, int], training: TrainingSettings | None, count: int) -> None:
         super().__init__(training)
         self.size, self.count = size, count
-        self.augment = Augment(training, size, self._fitting, count) if training else None
+        self.augment = Augment(training, size, self.fitting, count) if training else None
 
     def __len__(self) -> int:
         return self.count
@@ -163,28 +167,26 @@ class BoxItems(TrainingItems):
         raise NotImplementedError
 
     def __getitem__(self, index: int) -> Item:
-        sample = self.load(index)
+        sample = self.load(index) if self.augment is None else self.fitting(index)
         if sample is None:
             return Item(None, name=self.name(index))
         if self.augment is None:
             return fitted(sample, self.size, self.name(index))
         with self.seeded(index):
-            made = self.augment(_fit(sample, self.size), int(self.epoch))
+            made = self.augment(sample, int(self.epoch))
         item = Item(made.image, made.boxes, made.labels, name=self.name(index))
         if made.masks is not None:
             item.masks = quarter(made.masks)
         return item
 
-    def _fitting(self, index: int) -> Sample | None:
+    def fitting(self, index: int) -> Sample | None:
+        """The image as large as fits the model's input; None if it cannot be read."""
         sample = self.load(index)
-        return _fit(sample, self.size) if sample else None
-
-
-def _fit(sample: Sample, size: tuple[int, int]) -> Sample:
-    """A sample scaled to fit into `size`."""
-    height, width = sample.image.shape[-2:]
-    scale, new = scale_to_fit((height, width), size)
-    return sample if new == (height, width) else scaled(sample, scale)
+        if sample is None:
+            return None
+        original = (sample.image.shape[-2], sample.image.shape[-1])
+        image = resized_to_fit(sample.image, self.size)
+        return on_resized(image, original, sample.boxes, sample.labels, sample.masks)
 
 
 class DetectionDataset(BoxItems):
@@ -196,27 +198,40 @@ class DetectionDataset(BoxItems):
         size: tuple[int, int],
         training: TrainingSettings | None,
         masks: bool = False,
+        cache: Cache | None = None,
     ) -> None:
         super().__init__(size, training, len(records))
-        self.records, self.masks = records, masks
+        self.records, self.masks, self.cache = records, masks, cache or NoCache()
 
     def name(self, index: int) -> str:
         return str(self.records[index].path)
 
     def load(self, index: int) -> Sample | None:
+        image = read_image(self.records[index].path)
+        return Sample(image, *self._objects(index, (image.shape[-2], image.shape[-1]))) if image is not None else None
+
+    def fitting(self, index: int) -> Sample | None:
+        found = self.cache.get(index)
+        if found is None:
+            image = read_image(self.records[index].path)
+            if image is None:
+                return None
+            found = resized_to_fit(image, self.size), (image.shape[-2], image.shape[-1])
+            self.cache.put(index, *found)
+        image, original = found
+        return on_resized(image, original, *self._objects(index, original))
+
+    def _objects(self, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Boxes, labels and masks on the original of a height and width."""
         record = self.records[index]
-        image = read_image(record.path)
-        if image is None:
-            return None
         boxes = torch.tensor(record.boxes, dtype=torch.float32).reshape(-1, 4)
-        height, width = image.shape[-2:]
         if record.relative:
-            boxes = boxes * torch.tensor([width, height, width, height])
+            boxes = boxes * torch.tensor([size[1], size[0]] * 2)
         masks = None
         if self.masks:
             outlines = [outline for outline in record.outlines if outline is not None]
-            masks = rasterise(outlines, (height, width), record.relative, record.path)
-        return Sample(image, boxes, torch.tensor(record.labels, dtype=torch.int64), masks)
+            masks = rasterise(outlines, size, record.relative, record.path)
+        return boxes, torch.tensor(record.labels, dtype=torch.int64), masks
 
 
 class ClassificationDataset(TrainingItems):
@@ -295,15 +310,6 @@ class ShapesDataset(BoxItems):
 
 def _channels_first(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-
-
-def read_image(path: Path) -> Tensor | None:
-    """uint8 [3, H, W] of an image file; None for one that cannot be read, which the trainer names and counts."""
-    try:
-        with Image.open(path) as image:
-            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what PIL raises for broken files
-        return None
 
 
 def fitted(sample: Sample, size: tuple[int, int], name: str) -> Item:

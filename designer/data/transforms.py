@@ -46,6 +46,12 @@ def scale_to_fit(image: tuple[int, int], size: tuple[int, int]) -> tuple[float, 
     return scale, (max(1, round(image[0] * scale)), max(1, round(image[1] * scale)))
 
 
+def resized_to_fit(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """An image uint8 [3, H, W] scaled to fit `size` (height, width), without bars."""
+    _, new = scale_to_fit((image.shape[-2], image.shape[-1]), size)
+    return image if new == tuple(image.shape[-2:]) else functional.resize(image, list(new), antialias=True)
+
+
 def letterbox(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Fit]:
     """Scales an image to fit `size` (height, width) and fills up with grey bars on both sides.
 

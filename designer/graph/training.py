@@ -55,6 +55,9 @@ class TrainingSettings(Section):
     amp: bool = Field(True, title="Mixed precision", description="bfloat16 or float16 on a GPU; no effect on a CPU.")
     device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:1 or mps.")
     workers: int = Field(2, ge=0, le=256, title="Workers", description="Processes that load images.")
+    cache: Literal["off", "ram", "disk"] = Field(
+        "off", title="Cache", description="Keeps fitted images of boxes or masks in memory or on disk."
+    )
     seed: int = Field(0, ge=0, title="Seed", description="The same seed repeats the run.")
     eval_every: int = Field(1, ge=1, title="Evaluate every", description="Epochs between evaluations.")
     patience: int = Field(

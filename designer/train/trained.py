@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from designer.data.dataset import load_dataset, make_loader, read_image
+from designer.data.dataset import load_dataset, make_loader
+from designer.data.images import read_image
 from designer.data.masks import Runs, found_runs
 from designer.data.records import image_files
 from designer.data.transforms import classification_eval, letterbox, to_float

@@ -24,6 +24,7 @@ DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Appl
 _CHOICES = {
     "sgd": "SGD", "adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop", "cosine": "Cosine", "step": "Step",
     "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
+    "off": "Off", "ram": "Memory", "disk": "Disk",
 }  # fmt: skip
 KINDS = ("shapes", "coco", "yolo", "voc", "folder")
 
