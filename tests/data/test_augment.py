@@ -9,6 +9,7 @@ from torch import Tensor
 
 from designer.data.augment import Augment, Sample, centred, cut, mix, mosaic, paste, scaled
 from designer.data.dataset import load_dataset, make_loader
+from designer.data.transforms import changed, colour
 from designer.graph.training import AUGMENTATION, DataSettings, TrainingSettings, unaugmented
 
 OFF = unaugmented(TrainingSettings())
@@ -183,3 +184,23 @@ def test_workers_that_live_on_see_the_epoch(coco):
     splits.train.epoch.fill_(0)
     assert not torch.equal(first, second)
     assert torch.equal(first, torch.cat([b.images for b in loader]))
+
+
+def test_colour_changes_by_hand():
+    grey = torch.full((3, 2, 2), 100, dtype=torch.uint8)
+    assert changed(grey, 1.2, 1.0, 1.7, 0.03).unique().tolist() == [120]  # no hue, no saturation
+    assert changed(grey, 1.0, 2.0, 1.0, 0.0).unique().tolist() == [73]  # 127.5 + 2 * (100 - 127.5) = 72.5
+    red = torch.tensor([200, 20, 20], dtype=torch.uint8)[:, None, None]
+    assert (changed(red, 1.0, 1.0, 1.0, 0.0).int() - red.int()).abs().max() <= 1
+    # Without saturation only the brightness is left: 0.299 * 200 + 0.701 * 20 = 73.8.
+    assert changed(red, 1.0, 1.0, 0.0, 0.2).flatten().tolist() == [74] * 3
+    assert changed(red, 3.0, 1.0, 1.0, 0.0)[0] == 255
+    assert colour(0) == []
+
+
+def test_colour_leaves_labels_boxes_and_masks():
+    source = sample_with((5, 5, 20, 30), (40, 40, 60, 60))
+    made = Augment(OFF.model_copy(update={"jitter": 1.0}), (64, 64), lambda _i: source, 1)(source, 0)
+    assert not torch.equal(made.image, source.image)
+    for name in ("boxes", "labels", "masks"):
+        assert torch.equal(getattr(made, name), getattr(source, name))
