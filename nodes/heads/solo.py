@@ -126,7 +126,7 @@ class SOLOHead(nn.Module):
         sure = (logits.sigmoid() * inside).sum((2, 3)) / area.clamp(min=1)
         scores = scores.gather(1, best[..., None].expand(-1, -1, scores.shape[2])) * sure[..., None]
         decay = matrix_decay(inside, *scores.max(2))
-        same = torch.eye(self.pre_top_k, device=logits.device).expand(len(logits), -1, -1)
+        same = torch.eye(self.pre_top_k, device=logits.device).expand(logits.shape[0], -1, -1)
         return MaskPredictions(_around(inside) * self.strides[0], scores * decay[..., None], same, logits)
 
     def loss(self, raw: Sequence[Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -218,7 +218,7 @@ def _coordinates(x: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     along = torch.arange(width, device=x.device, dtype=x.dtype) * (2 / max(1, width - 1)) - 1
     down = torch.arange(height, device=x.device, dtype=x.dtype) * (2 / max(1, height - 1)) - 1
-    return torch.stack((along.expand(height, width), down[:, None].expand(height, width))).expand(len(x), -1, -1, -1)
+    return torch.stack((along.expand(height, width), down[:, None].expand(height, width))).expand(x.shape[0], -1, -1, -1)
 
 
 def _peaks(scores: Tensor) -> Tensor:

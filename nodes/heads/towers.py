@@ -42,8 +42,8 @@ RARE = -math.log((1 - 0.01) / 0.01)
 
 def by_cell(raw: Tensor, width: int) -> Tensor:
     """[B, A * width, H, W] -> [B, H * W * A, width]: cell after cell, the A rows of a cell side by side."""
-    batch = len(raw)
-    return raw.permute(0, 2, 3, 1).reshape(batch, -1, width)
+    # shape[0], not len(): that is a number once and for all, and an exported model would only take this batch.
+    return raw.permute(0, 2, 3, 1).reshape(raw.shape[0], -1, width)
 
 
 def joined(raws: list[Tensor], width: int) -> Tensor:

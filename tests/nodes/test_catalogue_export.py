@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import warnings
@@ -58,7 +59,7 @@ def test_runs_as_part_of_a_graph_with_one_image(component_id: str) -> None:
 def test_torch_export_and_onnxruntime_agree(component_id: str) -> None:
     module, values = _made(component_id), example(component_id)[1]
     expected = [t for t in tensors([module(*values)]) if t is not None]
-    exported = torch.export.export(module, tuple(values))
+    exported = torch.export.export(module, tuple(values), dynamic_shapes=_free_batch(module, values))
     for ours, theirs in zip(expected, tensors([exported.module()(*values)]), strict=True):
         torch.testing.assert_close(theirs, ours, rtol=1e-5, atol=1e-5)
     logging.disable(logging.ERROR)
@@ -76,6 +77,17 @@ def test_torch_export_and_onnxruntime_agree(component_id: str) -> None:
         scale = max(1.0, float(ours.abs().max()))
         apart = ~torch.isclose(torch.from_numpy(theirs), ours, rtol=1e-4, atol=1e-4 * scale)
         assert apart.float().mean() <= CUTS.get(component_id, 0.0), f"{int(apart.sum())} of {apart.numel()} values"
+
+
+def _free_batch(module: nn.Module, values: list[Any]) -> list[Any]:
+    """What torch.export is told of the inputs: the first size of each tensor is free. `*maps` are one of its inputs."""
+    batch = torch.export.Dim("batch", min=1)
+    free = [{0: batch} if isinstance(value, torch.Tensor) else None for value in values]
+    kinds = [p.kind for p in inspect.signature(module.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return free
+    first = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+    return [*free[:first], tuple(free[first:])]
 
 
 def _made(component_id: str) -> nn.Module:
