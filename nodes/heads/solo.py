@@ -218,7 +218,9 @@ def _coordinates(x: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     along = torch.arange(width, device=x.device, dtype=x.dtype) * (2 / max(1, width - 1)) - 1
     down = torch.arange(height, device=x.device, dtype=x.dtype) * (2 / max(1, height - 1)) - 1
-    return torch.stack((along.expand(height, width), down[:, None].expand(height, width))).expand(x.shape[0], -1, -1, -1)
+    return torch.stack((along.expand(height, width), down[:, None].expand(height, width))).expand(
+        x.shape[0], -1, -1, -1
+    )
 
 
 def _peaks(scores: Tensor) -> Tensor:
