@@ -32,8 +32,9 @@ here, so that every candidate is compared and not the few that suppression leave
 
 - PyTorch: the folder runs in a process where Netwright cannot be imported; the largest difference of any output from
   the document's, 0 being equal to the bit.
-- ONNX: branches merged and norms folded, opset 20, free batch, checked in onnxruntime with batches of 1 and more against torch:
-  the largest difference of a score or logit, and of a box's side in pixels. The bars: 1e-3, and 0.001 of the image's side.
+- ONNX: branches merged and norms folded, opset 20, free batch, checked in onnxruntime with batches of 1 and more
+  against torch: the largest difference of a score or logit, and of a box's side in pixels. The bars: 1e-3, and 0.001
+  of the image's side.
 
 | template | input | parameters | PyTorch | ONNX scores | ONNX boxes, px | ONNX, MB |
 |---|--:|--:|--:|--:|--:|--:|
