@@ -79,7 +79,6 @@ class Found:
     masks: list[Runs] | None = None
 
 
-@torch.no_grad()
 def predict(trained: Trained, paths: Iterable[Path]) -> Iterable[Found]:
     """Runs a model on image files and on all images of folders, one at a time.
 
@@ -90,21 +89,26 @@ def predict(trained: Trained, paths: Iterable[Path]) -> Iterable[Found]:
         image = read_image(path)
         if image is None:
             raise NetwrightError(f"{path}: this image cannot be read. Leave it out, or convert it to PNG or JPEG.")
-        size = trained.compiled.image_size
-        if trained.task == "classify":
-            small = classification_eval(size)(image)
-            output = trained.compiled.model(to_float(small[None]).to(trained.device))
-            likely = output[0] if isinstance(output, tuple) else output  # [1, K] probabilities
-            scores, labels = likely[0].cpu().sort(descending=True)
-            yield Found(path, image, torch.zeros(0, 4), scores[:5], labels[:5])
-            continue
-        boxed, _, fit = letterbox(image, torch.zeros(0, 4), size)
-        found = detect(trained.compiled.model, to_float(boxed[None]).to(trained.device))
-        boxes, scores, labels = real(found, 0)
-        masks = None
-        if isinstance(found, MaskDetections):
-            masks = found_runs(found.masks[0][found.labels[0] >= 0], fit, size)
-        yield Found(path, image, fit.undo(boxes), scores, labels.long(), masks)
+        yield find_in(trained, image, path)
+
+
+@torch.no_grad()
+def find_in(trained: Trained, image: Tensor, path: Path) -> Found:
+    """Runs a model on an image uint8 [3, H, W], which `path` names."""
+    size = trained.compiled.image_size
+    if trained.task == "classify":
+        small = classification_eval(size)(image)
+        output = trained.compiled.model(to_float(small[None]).to(trained.device))
+        likely = output[0] if isinstance(output, tuple) else output  # [1, K] probabilities
+        scores, labels = likely[0].cpu().sort(descending=True)
+        return Found(path, image, torch.zeros(0, 4), scores[:5], labels[:5])
+    boxed, _, fit = letterbox(image, torch.zeros(0, 4), size)
+    found = detect(trained.compiled.model, to_float(boxed[None]).to(trained.device))
+    boxes, scores, labels = real(found, 0)
+    masks = None
+    if isinstance(found, MaskDetections):
+        masks = found_runs(found.masks[0][found.labels[0] >= 0], fit, size)
+    return Found(path, image, fit.undo(boxes), scores, labels.long(), masks)
 
 
 def files_of(paths: Iterable[Path]) -> Iterable[Path]:
