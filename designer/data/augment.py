@@ -63,6 +63,7 @@ class Augment:
             ]
             steps += [v2.ClampBoundingBoxes()]
         steps += [v2.RandomHorizontalFlip(settings.flip), v2.RandomVerticalFlip(settings.flip_vertical)]
+        self.crop = v2.RandomResizedCrop(list(size), scale=(settings.crop_area, 1.0), antialias=True)
         self.steps = v2.Compose([*steps, *colour(settings.jitter), v2.SanitizeBoundingBoxes(min_size=SMALLEST)])
 
     def __call__(self, first: Sample, epoch: int) -> Sample:
@@ -86,15 +87,37 @@ class Augment:
         found = self.load(_below(self.count))
         return self._placed(found, epoch) if found else None
 
+    def _cropped(self, first: Sample) -> Sample:
+        place = self.crop.make_params([first.image])
+        return cropped(first, (place["top"], place["left"], place["height"], place["width"]), self.size)
+
     def _placed(self, first: Sample, epoch: int) -> Sample:
-        """The image between grey bars, or in a mosaic with three others."""
+        """The image between grey bars, a part of it that fills the input, or in a mosaic with three others."""
         last = self.settings.epochs - self.settings.close_mosaic
         if (epoch >= last and self.settings.close_mosaic) or not _chance(self.settings.mosaic):
-            return centred(first, self.size)
+            return self._cropped(first) if _chance(self.settings.crop) else centred(first, self.size)
         others = [self.load(_below(self.count)) for _ in range(3)]
         height, width = self.size
         middle = (round(height * _between(0.25, 0.75)), round(width * _between(0.25, 0.75)))
         return mosaic([first, *others], self.size, middle, [_between(0.5, 1.0) for _ in range(4)])
+
+
+def cropped(sample: Sample, place: tuple[int, int, int, int], size: tuple[int, int]) -> Sample:
+    """A part of a sample, enlarged to `size`. Szegedy et al. 2015, Going deeper with convolutions, arXiv:1409.4842.
+
+    Args:
+        sample: what is cut.
+        place: top, left, height and width of the part.
+        size: height and width of the result.
+    """
+    top, left, height, width = place
+    image = functional.resized_crop(sample.image, top, left, height, width, list(size), antialias=True)
+    masks = sample.masks
+    if masks is not None:
+        masks = masks[:, top : top + height, left : left + width]
+    part = Sample(image, sample.boxes - sample.boxes.new_tensor([left, top, left, top]), sample.labels, masks)
+    kept = cut(part, (height, width))
+    return on_resized(image, (height, width), kept.boxes, kept.labels, kept.masks)
 
 
 def centred(sample: Sample, size: tuple[int, int]) -> Sample:

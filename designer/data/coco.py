@@ -10,14 +10,17 @@ from designer.data.errors import DataError
 from designer.data.records import Outline, Part, Record, hold_out
 
 
-def read_coco(path: Path, train: str = "", val: str = "", seed: int = 0) -> tuple[Part, Part, list[str]]:
+def read_coco(
+    path: Path, train: str = "", val: str = "", seed: int = 0, share: float = 0.1
+) -> tuple[Part, Part, list[str]]:
     """Training part, validation part and class names.
 
     Args:
-        path: the folder of the data set, or one annotation file (then a tenth is held out).
+        path: the folder of the data set, or one annotation file (then a share is held out).
         train: annotation file relative to `path`; found by its name when left out.
         val: the same for the validation part.
-        seed: of the held-out tenth.
+        seed: of what is held out.
+        share: of the images that is held out where there is no validation part.
 
     Raises:
         DataError: with the file and what is wrong.
@@ -29,7 +32,7 @@ def read_coco(path: Path, train: str = "", val: str = "", seed: int = 0) -> tupl
         if other_names != names:
             raise DataError(f"Its categories are not those of {first.name}. Both parts need the same ones.", second)
         return part, other, names
-    kept, held = hold_out(part.records, 0.1, seed)
+    kept, held = hold_out(part.records, share, seed)
     note = f"{path} has no validation part, so {len(held)} training images are held out."
     return Part(kept, [*part.notes, note]), Part(held), names
 

@@ -8,7 +8,9 @@ from designer.data.errors import DataError
 from designer.data.records import Part, Record, hold_out, image_files
 
 
-def read_folder(path: Path, train: str = "", val: str = "", seed: int = 0) -> tuple[Part, Part, list[str]]:
+def read_folder(
+    path: Path, train: str = "", val: str = "", seed: int = 0, share: float = 0.1
+) -> tuple[Part, Part, list[str]]:
     """Training part, validation part and class names.
 
     Raises:
@@ -24,7 +26,7 @@ def read_folder(path: Path, train: str = "", val: str = "", seed: int = 0) -> tu
         if unknown:
             raise DataError(f"Class {unknown[0]!r} is not among the training classes {', '.join(names)}.", second)
         return Part(records), Part(_records(second, names)), names
-    kept, held = hold_out(records, 0.2, seed)
+    kept, held = hold_out(records, share, seed)
     return Part(kept, [f"{path} has no validation folder, so {len(held)} images are held out."]), Part(held), names
 
 

@@ -13,7 +13,7 @@ from designer.data.voc import read_voc
 from designer.data.yolo import read_yolo
 from designer.graph.training import DataSettings
 
-READERS: dict[str, Callable[[Path, str, str, int], tuple[Part, Part, list[str]]]] = {
+READERS: dict[str, Callable[[Path, str, str, int, float], tuple[Part, Part, list[str]]]] = {
     "coco": read_coco,
     "yolo": read_yolo,
     "voc": read_voc,
@@ -31,7 +31,7 @@ def read_parts(settings: DataSettings, seed: int = 0) -> tuple[Part, Part, list[
     Raises:
         DataError: for the built-in shapes, a missing path, and whatever the reader refuses.
     """
-    return READERS[settings.kind](files_of(settings), settings.train, settings.val, seed)
+    return READERS[settings.kind](files_of(settings), settings.train, settings.val, seed, settings.val_share)
 
 
 def files_of(settings: DataSettings) -> Path:

@@ -86,8 +86,10 @@ def letterbox_masks(masks: Tensor, fit: Fit, size: tuple[int, int]) -> Tensor:
 
 
 def classification_train(size: tuple[int, int], settings: TrainingSettings) -> v2.Transform:
-    """Random crop of at least half the image, flips, rotation, colour jitter."""
-    steps: list[v2.Transform] = [v2.RandomResizedCrop(list(size), scale=(0.5, 1.0), antialias=True)]
+    """Random crop, flips, rotation, colour jitter. Without a crop, the middle as for validation."""
+    steps: list[v2.Transform] = [classification_eval(size)]
+    if settings.crop_area < 1:
+        steps = [v2.RandomResizedCrop(list(size), scale=(settings.crop_area, 1.0), antialias=True)]
     steps += [v2.RandomHorizontalFlip(settings.flip), v2.RandomVerticalFlip(settings.flip_vertical)]
     if settings.rotate or settings.shear:
         shear = [-settings.shear, settings.shear] * 2 if settings.shear else None

@@ -172,7 +172,9 @@ def image_of(root: Path, name: str) -> Path:
     return next((p for p in tried if p.is_file()), plain)
 
 
-def read_voc(path: Path, train: str = "", val: str = "", seed: int = 0) -> tuple[Part, Part, list[str]]:
+def read_voc(
+    path: Path, train: str = "", val: str = "", seed: int = 0, share: float = 0.1
+) -> tuple[Part, Part, list[str]]:
     """Training part, validation part and class names, which are those that occur, sorted.
 
     Objects marked difficult are left out, as the benchmark does not count them.
@@ -188,7 +190,7 @@ def read_voc(path: Path, train: str = "", val: str = "", seed: int = 0) -> tuple
     parts = [_part(part, names) for part in everything]
     if second is not None:
         return parts[0], parts[1], names
-    kept, held = hold_out(parts[0].records, 0.1, seed)
+    kept, held = hold_out(parts[0].records, share, seed)
     note = f"{root} has no validation list, so {len(held)} training images are held out."
     return Part(kept, [*parts[0].notes, note]), Part(held), names
 

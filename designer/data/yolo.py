@@ -17,7 +17,9 @@ TOLERANCE = 1e-4
 """How far a coordinate may lie outside 0 to 1; writers round."""
 
 
-def read_yolo(path: Path, train: str = "", val: str = "", seed: int = 0) -> tuple[Part, Part, list[str]]:
+def read_yolo(
+    path: Path, train: str = "", val: str = "", seed: int = 0, share: float = 0.1
+) -> tuple[Part, Part, list[str]]:
     """Training part, validation part and class names of a data.yaml, or of the folder that holds one.
 
     Raises:
@@ -27,7 +29,7 @@ def read_yolo(path: Path, train: str = "", val: str = "", seed: int = 0) -> tupl
     records = [_record(image, names) for image in first]
     if second is not None:
         return Part(records), Part([_record(image, names) for image in second]), names
-    kept, held = hold_out(records, 0.1, seed)
+    kept, held = hold_out(records, share, seed)
     note = f"{path} names no validation part, so {len(held)} training images are held out."
     return Part(kept, [note]), Part(held), names
 

@@ -77,11 +77,18 @@ class TrainingSettings(Section):
     mosaic: float = Field(0.0, ge=0, le=1, title="Mosaic", description="Chance of four images in one.")
     mixup: float = Field(0.0, ge=0, le=1, title="Mixup", description="Chance of two images in one; boxes only.")
     copy_paste: float = Field(0.0, ge=0, le=1, title="Copy-paste", description="Chance of pasted objects; masks only.")
+    crop: float = Field(
+        0.0, ge=0, le=1, title="Random crop", description="Chance that a part fills the input; boxes and masks."
+    )
+    crop_area: float = Field(
+        0.5, ge=0.05, le=1, title="Crop area", description="Least share of an image in a crop; classes always crop."
+    )
     close_mosaic: int = Field(10, ge=0, le=100_000, title="Close mosaic", description="Last epochs without mosaic.")
 
 
 AUGMENTATION = (
     "flip", "flip_vertical", "jitter", "rotate", "translate", "scale", "shear", "mosaic", "mixup", "copy_paste",
+    "crop",
 )  # fmt: skip
 """Settings that change training images; each is off at 0."""
 
@@ -111,6 +118,13 @@ class DataSettings(Section):
     )
     val: str = Field(
         "", title="Validation part", description="Sub-folder or annotation file; found by itself if empty."
+    )
+    val_share: float = Field(
+        0.1,
+        ge=0.01,
+        le=0.9,
+        title="Held out",
+        description="Share of the images to validate on, if the data has no such part.",
     )
     classes: int = Field(3, ge=1, le=6, title="Classes", description="Kinds of shapes drawn.")
     train_images: int = Field(

@@ -18,7 +18,7 @@ from designer.ui.widgets import ElidedLabel, button, column, row, tool
 from nodes.sdk.spec import Param
 
 BASIC = ("epochs", "batch", "learning_rate", "optimizer", "device")
-IMAGE_CHANGES = (*AUGMENTATION, "close_mosaic")
+IMAGE_CHANGES = (*AUGMENTATION, "crop_area", "close_mosaic")
 SHAPES_FIELDS = ("classes", "train_images", "val_images", "max_objects")
 DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Apple GPU"))
 _CHOICES = {

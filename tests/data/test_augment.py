@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from designer.data.augment import Augment, Sample, centred, cut, mix, mosaic, paste, scaled
+from designer.data.augment import Augment, Sample, centred, cropped, cut, mix, mosaic, paste, scaled
 from designer.data.dataset import load_dataset, make_loader
 from designer.data.transforms import changed, colour
 from designer.graph.training import AUGMENTATION, DataSettings, TrainingSettings, unaugmented
@@ -70,6 +70,30 @@ def test_everything_at_zero_changes_nothing():
     for name in ("image", "boxes", "labels", "masks"):
         assert torch.equal(getattr(made, name), getattr(source, name))
     assert all(getattr(OFF, name) == 0 for name in AUGMENTATION)
+
+
+def test_a_crop_fills_the_input_and_keeps_what_is_seen_enough():
+    source = sample_with((0, 0, 40, 20), (36, 4, 56, 24), (60, 60, 64, 64))
+    made = cropped(source, (0, 38, 32, 26), (64, 52))  # of the first box 2 of 40 columns are left
+    assert made.image.shape == (3, 64, 52)
+    assert made.labels.tolist() == [1]
+    assert made.boxes.tolist() == [[0, 8, 36, 48]]
+    assert (bounds(made.masks[0]) - made.boxes[0]).abs().max() <= 1
+    assert (made.image[2] != 114).all()
+
+
+def test_random_crops_move_boxes_and_masks_together():
+    source = sample_with((20, 24, 40, 36))
+    augment = Augment(OFF.model_copy(update={"crop": 1.0}), (96, 64), lambda _i: source, 1)
+    sizes = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        made = augment(source, 0)
+        assert made.image.shape == (3, 96, 64)
+        if len(made.labels):
+            assert (bounds(made.masks[0]) - made.boxes[0]).abs().max() <= 2
+            sizes.add(round(float((made.boxes[0, 2:] - made.boxes[0, :2]).prod())))
+    assert len(sizes) > 10
 
 
 def test_bars_are_on_both_sides():
@@ -189,7 +213,7 @@ def test_workers_that_live_on_see_the_epoch(coco):
 def test_colour_changes_by_hand():
     grey = torch.full((3, 2, 2), 100, dtype=torch.uint8)
     assert changed(grey, 1.2, 1.0, 1.7, 0.03).unique().tolist() == [120]  # no hue, no saturation
-    assert changed(grey, 1.0, 2.0, 1.0, 0.0).unique().tolist() == [73]  # 127.5 + 2 * (100 - 127.5) = 72.5
+    assert changed(grey, 1.0, 1.5, 1.0, 0.0).unique().tolist() == [86]  # 127.5 + 1.5 * (100 - 127.5) = 86.25
     red = torch.tensor([200, 20, 20], dtype=torch.uint8)[:, None, None]
     assert (changed(red, 1.0, 1.0, 1.0, 0.0).int() - red.int()).abs().max() <= 1
     # Without saturation only the brightness is left: 0.299 * 200 + 0.701 * 20 = 73.8.

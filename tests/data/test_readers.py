@@ -10,6 +10,7 @@ from designer.data.coco import read_coco
 from designer.data.dataset import collate_detection, load_dataset, make_loader
 from designer.data.errors import DataError
 from designer.data.folder import read_folder
+from designer.data.readers import read_parts
 from designer.data.transforms import letterbox
 from designer.data.yolo import label_file, read_yolo
 from designer.graph.training import DataSettings, TrainingSettings
@@ -159,7 +160,10 @@ def test_class_folders(tmp_path):
             picture(tmp_path / name / f"{i}.png", (8, 8))
     train, val, names = read_folder(tmp_path)
     assert names == ["a", "b"]
-    assert (len(train.records), len(val.records)) == (8, 2)
+    assert (len(train.records), len(val.records)) == (9, 1)
+    settings = DataSettings(kind="folder", path=str(tmp_path), val_share=0.4)
+    train, val, _ = read_parts(settings)
+    assert (len(train.records), len(val.records)) == (6, 4)
     for part in ("train", "test"):
         picture(tmp_path / "split" / part / "x" / "0.png")
     train, val, names = read_folder(tmp_path / "split")
