@@ -19,7 +19,7 @@ from designer.graph.templates import load_template
 from designer.ui import theme
 from designer.ui.canvas import CanvasView
 from designer.ui.canvas.graph import UnknownNodeGraphQt, check_names
-from designer.ui.canvas.layout import layout
+from designer.graph.layout import layout
 from designer.ui.canvas.look import LABEL_HEIGHT
 from tests.ui.canvas_support import CATALOGUE, click, drag, drop, is_mirror, point
 

@@ -17,7 +17,7 @@ from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.gliding import Glide
 from designer.ui.canvas.graph import CanvasGraph
 from designer.ui.canvas.items import NodeItem
-from designer.ui.canvas.layout import layout, layout_down, layout_levels, strides_in
+from designer.graph.layout import layout, layout_down, layout_levels, strides_in
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.mirror import Mirror
 from designer.ui.canvas.placing import Places, Side, align, spread

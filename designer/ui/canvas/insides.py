@@ -9,7 +9,7 @@ from designer.graph.changes import Change, NodeChanged, WireChanged
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.ui.canvas.inside import Breadcrumbs, Level, level_of
-from designer.ui.canvas.layout import layout
+from designer.graph.layout import layout
 
 if TYPE_CHECKING:
     from designer.ui.canvas.view import CanvasView

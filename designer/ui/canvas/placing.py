@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF
 
 from designer.graph.document import Document
 from designer.ui.canvas.items import WIDTH
-from designer.ui.canvas.layout import GAP_X
+from designer.graph.layout import GAP_X
 
 Side = Literal["left", "centre", "right", "top", "middle", "bottom"]
 SIDES: tuple[Side, ...] = get_args(Side)

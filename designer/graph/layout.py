@@ -6,8 +6,8 @@ From left to right, from top to bottom, or as a pyramid: a row for each level of
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from designer.graph.model import GraphData
 from designer.graph.view import topological
@@ -93,10 +93,7 @@ def _columns(data: GraphData) -> list[list[str]]:
 def layout(
     data: GraphData, sizes: _Sizes, gaps: tuple[float, float] = (GAP_X, GAP_Y)
 ) -> dict[str, tuple[float, float]]:
-    """A position for every node, from left to right.
-
-    Columns by longest path from the inputs, place holders for wires that pass columns, order by barycentre (Sugiyama
-    et al. 1981, doi:10.1109/TSMC.1981.4308636), heights by least squares over the wires.
+    """A position for every node, from left to right: columns by longest path from the inputs.
 
     Args:
         data: the document; the nodes of a cycle are placed as if its last wire were not there.
@@ -106,16 +103,42 @@ def layout(
     Returns:
         Upper left corner by node id.
     """
-    before: dict[str, list[str]] = {n.id: [] for n in data.nodes}
-    after: dict[str, list[str]] = {n.id: [] for n in data.nodes}
-    order = topological(data)
-    place = {node: i for i, node in enumerate(order)}
+    place = {node: i for i, node in enumerate(topological(data))}
     wires = [(w.source, w.target) for w in data.wires if w.source in place and w.target in place]
     wires = [(a, b) for a, b in dict.fromkeys(wires) if place[a] < place[b]]
-    plain = _columns(data)
-    depth = {node: i for i, column in enumerate(plain) for node in column}
-    columns: list[list[str]] = [[] for _ in plain]
+    depth = {node: i for i, column in enumerate(_columns(data)) for node in column}
+    return layered(depth, wires, sizes, gaps).corners
+
+
+class Layered(NamedTuple):
+    """Upper left corners by node, and the places that each wire over several columns is led through."""
+
+    corners: dict[str, tuple[float, float]]
+    lanes: dict[tuple[str, str], list[tuple[float, float]]]
+
+
+def layered(
+    depth: Mapping[str, int],
+    wires: Sequence[tuple[str, str]],
+    sizes: _Sizes,
+    gaps: tuple[float, float] = (GAP_X, GAP_Y),
+    sweeps: int = SWEEPS,
+) -> Layered:
+    """Places nodes whose columns are known: place holders for wires that pass columns, order by barycentre (Sugiyama
+    et al. 1981, doi:10.1109/TSMC.1981.4308636), heights by least squares over the wires.
+
+    Args:
+        depth: the column of each node, every one of them used; nodes of a column in this order to begin with.
+        wires: pairs of nodes, each once, the first in a column before that of the second.
+        sizes: width and height of each node.
+        gaps: between columns, and between the nodes of one.
+        sweeps: passes to and fro over the columns.
+    """
+    before: dict[str, list[str]] = {node: [] for node in depth}
+    after: dict[str, list[str]] = {node: [] for node in depth}
+    columns: list[list[str]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
     room = dict(sizes)
+    paths: dict[tuple[str, str], list[str]] = {}
     for source, target in wires:
         path = [source]
         for column in range(depth[source] + 1, depth[target]):
@@ -126,21 +149,28 @@ def layout(
         for one, other in zip(path, [*path[1:], target], strict=True):
             after[one].append(other)
             before[other].append(one)
-    for node in order:
+        paths[source, target] = path[1:]
+    for node in depth:
         columns[depth[node]].append(node)
-    middle = _heights(columns, before, after, room, set(order), gaps[1])
-    positions: dict[str, tuple[float, float]] = {}
+    middle = _heights(columns, before, after, room, set(depth), gaps[1], sweeps)
+    corners: dict[str, tuple[float, float]] = {}
     x = 0.0
     for names in columns:
         for node in names:
-            if node in place:
-                positions[node] = (round(x), round(middle[node] - room[node][1] / 2))
+            corners[node] = (round(x), round(middle[node] - room[node][1] / 2))
         x += max(room[n][0] for n in names) + gaps[0]
-    return positions
+    lanes = {ends: [(corners[n][0], middle[n]) for n in path] for ends, path in paths.items() if path}
+    return Layered({node: corners[node] for node in depth}, lanes)
 
 
 def _heights(
-    columns: list[list[str]], before: _Near, after: _Near, sizes: _Sizes, nodes: set[str], gap: float
+    columns: list[list[str]],
+    before: _Near,
+    after: _Near,
+    sizes: _Sizes,
+    nodes: set[str],
+    gap: float,
+    sweeps: int,
 ) -> dict[str, float]:
     """The height of each middle: sweeps that order the columns, then sweeps that level the wires."""
     middle: dict[str, float] = {}
@@ -157,12 +187,12 @@ def _heights(
             strength += weight
         return (total / strength, strength) if strength else (middle[name], 0.01)
 
-    for sweep in range(2 * SWEEPS):
+    for sweep in range(2 * sweeps):
         forward = sweep % 2 == 0
-        sides = (before if forward else after,) if sweep < SWEEPS else (before, after)
+        sides = (before if forward else after,) if sweep < sweeps else (before, after)
         for column in columns if forward else reversed(columns):
             wishes = {n: wish(n, *sides) for n in column}
-            if sweep < SWEEPS - 2:
+            if sweep < sweeps - 2:
                 column.sort(key=lambda n: wishes[n][0])
             _stack(column, wishes, sizes, middle, gap)
     return middle
