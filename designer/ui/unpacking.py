@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from designer.graph.document import Document
+from designer.graph.layout import layout
 from designer.graph.reroute import move_along
 from designer.graph.unpack import unpack
 from designer.ui.canvas import CanvasView
-from designer.graph.layout import layout
 
 if TYPE_CHECKING:
     from designer.ui.main_window import MainWindow

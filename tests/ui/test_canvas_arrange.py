@@ -7,9 +7,9 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 
 from designer.graph import Document
+from designer.graph.layout import layout_down, layout_levels
 from designer.ui import theme
 from designer.ui.canvas import CanvasView
-from designer.graph.layout import layout_down, layout_levels
 from tests.ui.canvas_support import CATALOGUE, drag, is_mirror, point
 
 

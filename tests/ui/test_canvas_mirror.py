@@ -14,12 +14,12 @@ from PySide6.QtWidgets import QApplication
 
 from designer.graph import Document
 from designer.graph.errors import NetwrightError
+from designer.graph.layout import layout
 from designer.graph.model import GraphData
 from designer.graph.templates import load_template
 from designer.ui import theme
 from designer.ui.canvas import CanvasView
 from designer.ui.canvas.graph import UnknownNodeGraphQt, check_names
-from designer.graph.layout import layout
 from designer.ui.canvas.look import LABEL_HEIGHT
 from tests.ui.canvas_support import CATALOGUE, click, drag, drop, is_mirror, point
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from designer.graph.clipboard import can_paste, copy_nodes, paste_nodes
 from designer.graph.document import Document
+from designer.graph.layout import layout, layout_down, layout_levels, strides_in
 from designer.graph.reroute import led, move_along, set_points
 from designer.graph.rewire import remove_and_join
 from designer.ui import wording
@@ -17,7 +18,6 @@ from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.gliding import Glide
 from designer.ui.canvas.graph import CanvasGraph
 from designer.ui.canvas.items import NodeItem
-from designer.graph.layout import layout, layout_down, layout_levels, strides_in
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.mirror import Mirror
 from designer.ui.canvas.placing import Places, Side, align, spread

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from designer.graph.changes import Change, NodeChanged, WireChanged
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
-from designer.ui.canvas.inside import Breadcrumbs, Level, level_of
 from designer.graph.layout import layout
+from designer.ui.canvas.inside import Breadcrumbs, Level, level_of
 
 if TYPE_CHECKING:
     from designer.ui.canvas.view import CanvasView

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 from PySide6.QtCore import QRectF
 
 from designer.graph.document import Document
-from designer.ui.canvas.items import WIDTH
 from designer.graph.layout import GAP_X
+from designer.ui.canvas.items import WIDTH
 
 Side = Literal["left", "centre", "right", "top", "middle", "bottom"]
 SIDES: tuple[Side, ...] = get_args(Side)
