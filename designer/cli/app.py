@@ -210,7 +210,7 @@ def train(
         str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, coco:FOLDER, voc:FOLDER, folder:IMAGES, or shapes.")
     ] = "",
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
-    batch: Annotated[int | None, typer.Option(min=1)] = None,
+    batch: Annotated[int | None, typer.Option(min=0, help="0 finds the most that fit into memory.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "",
     queue: Annotated[bool, typer.Option("--queue", help="Start in the background, after the other runs.")] = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from torch import fx, nn
@@ -62,6 +62,7 @@ class Compiled:
         inputs: names of what both models take.
         input_shapes: of each input with batch 1.
         node_of: submodule name to node id.
+        held: submodule name of each frozen node to those of its parameters that would learn if it were not.
     """
 
     model: Network
@@ -71,6 +72,7 @@ class Compiled:
     inputs: list[str]
     input_shapes: list[tuple[int, ...]]
     node_of: dict[str, str]
+    held: dict[str, list[nn.Parameter]] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -136,6 +138,7 @@ class _Compiler:
         for wire in self.live.wires:
             self.into[wire.target].append(wire)
         self.inputs = [n for n in self.nodes if self._role(n) == "input"]
+        self.held: dict[str, list[nn.Parameter]] = {}
 
     def _role(self, node_id: str) -> str:
         return self.registry.spec(self.nodes[node_id].component).role
@@ -167,6 +170,7 @@ class _Compiler:
             inputs=[self.names[n] for n in inputs],
             input_shapes=shapes,
             node_of={self.names[n]: n for n in layers},
+            held=self.held,
         )
 
     def _task(self, node_id: str) -> str:
@@ -201,6 +205,7 @@ class _Compiler:
         arriving = {w.target_port: self.results[w.source].outputs[w.source_port] for w in self.into[node_id]}
         module = self.registry.make(node.component, node.params, arriving, self._image_size())
         if node.frozen:
+            self.held[self.names[node_id]] = [p for p in module.parameters() if p.requires_grad]
             module.requires_grad_(False)
         return module
 

@@ -18,6 +18,8 @@ SHORT = 10
 """Epochs up to which training counts as short."""
 FEW = 4
 """Images a step below which batch norm's statistics are noise."""
+UNKNOWN = 16
+"""Images that a batch is taken for which is found when training starts."""
 TRANSFORMERS = ("transformer", "aifi")
 """Words in the names of components that have a transformer inside."""
 
@@ -69,7 +71,8 @@ def _rules(data: GraphData, catalogue: Catalogue, goal: Goal) -> Iterator[tuple[
     nominal, base, momentum, decay = USUAL["classify" if "classify" in tasks else ""]
     tokens = any(_has_tokens(n.component, catalogue) for n in data.nodes)
     short = settings.epochs <= SHORT
-    step = max(settings.batch * settings.accumulate, settings.nominal_batch)
+    batch = settings.batch or UNKNOWN
+    step = max(batch * settings.accumulate, settings.nominal_batch)
     if tokens or goal == "fine-tune" or short:
         if tokens:
             why = "Transformers are trained with AdamW: their gradients differ too much in size for one rate of SGD."
@@ -97,12 +100,12 @@ def _rules(data: GraphData, catalogue: Catalogue, goal: Goal) -> Iterator[tuple[
     if goal == "fine-tune":
         yield "pretrained_factor", 0.1, "Parts that start from weights need a tenth of the rate of new ones."
     if step < 64 and not short:
-        yield "nominal_batch", 64, f"Steps of {settings.batch} images are noisy; gradients of several are summed."
-    if settings.batch < FEW:
+        yield "nominal_batch", 64, f"Steps of {batch} images are noisy; gradients of several are summed."
+    if batch < FEW:
         yield (
             "batch",
             FEW,
-            f"Batch norm over {settings.batch} image(s) is noise. Group norm is the other way.",
+            f"Batch norm over {batch} image(s) is noise. Group norm is the other way.",
         )
     if settings.epochs >= 30:
         yield "ema", True, "A moving average of the weights is nearly free and nearly always better."

@@ -17,17 +17,19 @@ class TrainingSettings(Section):
     """How to train. `title`, `description` and the bounds of each field are what the window shows."""
 
     epochs: int = Field(20, ge=1, le=100_000, title="Epochs", description="Passes over the training images.")
-    batch: int = Field(16, ge=1, le=65_536, title="Batch size", description="Images per step.")
+    batch: int = Field(
+        16, ge=0, le=65_536, title="Batch size", description="Images per step; 0 finds the most that fit into memory."
+    )
     learning_rate: float = Field(
         0.01, gt=0, le=10, title="Learning rate", description="Rate after warm-up; the schedule lowers it from there."
     )
-    optimizer: Literal["sgd", "adamw", "adam", "rmsprop"] = Field(
+    optimizer: Literal["sgd", "adamw", "adam", "rmsprop", "muon"] = Field(
         "sgd", title="Optimizer", description="SGD with momentum (rates near 0.01); the others want rates near 0.001."
     )
     momentum: float = Field(
-        0.937, ge=0, lt=1, title="Momentum", description="SGD's and RMSprop's momentum, Adam's first beta."
+        0.937, ge=0, lt=1, title="Momentum", description="SGD's, RMSprop's and Muon's momentum, Adam's first beta."
     )
-    nesterov: bool = Field(True, title="Nesterov", description="Looks ahead along the momentum; for SGD.")
+    nesterov: bool = Field(True, title="Nesterov", description="Looks ahead along the momentum; for SGD and Muon.")
     weight_decay: float = Field(5e-4, ge=0, le=1, title="Weight decay", description="Not applied to norms and biases.")
     schedule: Literal["cosine", "step", "linear", "one-cycle", "constant"] = Field(
         "cosine",
@@ -51,6 +53,12 @@ class TrainingSettings(Section):
         le=1,
         title="Layer decay",
         description="Factor on the rate, layer by layer towards the input.",
+    )
+    unfreeze_after: int = Field(
+        0, ge=0, le=100_000, title="Unfreeze after", description="Epochs after which frozen nodes learn too; 0: never."
+    )
+    compile: bool = Field(
+        False, title="Compile", description="torch.compile: minutes at the start, faster steps from then on."
     )
     amp: bool = Field(True, title="Mixed precision", description="bfloat16 or float16 on a GPU; no effect on a CPU.")
     device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:1 or mps.")
@@ -85,6 +93,9 @@ class TrainingSettings(Section):
     )
     close_mosaic: int = Field(10, ge=0, le=100_000, title="Close mosaic", description="Last epochs without mosaic.")
 
+
+OPTIMIZERS = {"sgd": "SGD", "adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop", "muon": "Muon"}
+"""What they are called."""
 
 AUGMENTATION = (
     "flip", "flip_vertical", "jitter", "rotate", "translate", "scale", "shear", "mosaic", "mixup", "copy_paste",

@@ -56,13 +56,17 @@ def _train(run: RunFolder, *, resume: bool) -> int:
 
 
 def _unexpected(run: RunFolder, error: Exception) -> int:
+    from designer.train.full import batch_that_fits
     from designer.train.memory import out_of_memory
 
     traceback.print_exc()  # into trainer.log
     if out_of_memory(error):
+        traceback.clear_frames(error.__traceback__)  # they hold the model and what it kept
         batch = run.document().training.batch
-        hint = f"Use a batch of {max(1, batch // 2)} or less, a smaller image, or a smaller model."
-        return _say(run, f"The memory is full: a batch of {batch} does not fit.", hint, 2)
+        fits = batch_that_fits(run)
+        use = f"A batch of {fits} fits. Use that" if fits else "Not one image fits. Use"
+        hint = f"{use}{',' if fits else ''} a smaller image, or a smaller model."
+        return _say(run, f"The memory is full: a batch of {batch or 'one image'} does not fit.", hint, 2)
     text = str(error).splitlines()[0] if str(error) else "no reason given"
     return _say(run, f"The trainer failed: {type(error).__name__}: {text}", f"The whole story is in {run.log_path}.", 1)
 

@@ -54,6 +54,7 @@ class Live:
         self._is_finite: Tensor | None = None
         self._copied: torch.cuda.Event | None = None
         self._waiting_faults: list[Fault] = []
+        self._explaining = False
 
     # -- within a step -----------------------------------------------------------------------------------------------
 
@@ -74,6 +75,11 @@ class Live:
     def watching(self, step: int) -> AbstractContextManager[None]:
         """Around a forward pass: takes a sample if this step is one to look at."""
         return self.statistics.watching(step)
+
+    @property
+    def hooked(self) -> bool:
+        """Whether something inside the model is being looked at."""
+        return self.statistics.sampling or self._explaining
 
     def look_at(self, loss: Tensor) -> None:
         """Asks whether the loss is a number; `is_finite` gives the answer.
@@ -134,6 +140,7 @@ class Live:
 
     def explain(self, forward: Callable[[], Mapping[str, Tensor]], images: Tensor, rate: float) -> str:
         """Repeats a step whose loss is not a number and says where that began, and what to do."""
+        self._explaining = True
         calm = f"Lower the learning rate ({rate:g}) or lengthen the warm-up; the last checkpoint is kept."
         if not images.isfinite().all():
             return "The images hold values that are not numbers. Check the image files."

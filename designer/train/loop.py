@@ -12,17 +12,21 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor
+from torch import Tensor, nn
 
 from designer.data.dataset import Batch, load_dataset, make_loader
 from designer.engine.compile import compile_document
 from designer.engine.pretrained import load_pretrained
 from designer.graph.errors import NetwrightError
 from designer.train import checkpoint, control
+from designer.train.auto_batch import choose_batch
 from designer.train.checks import check_classes, misfits
+from designer.train.compiling import try_compile
 from designer.train.environment import record_environment
 from designer.train.events import EventWriter
+from designer.train.freezing import Freezing
 from designer.train.live import Live
+from designer.train.losses import head_losses
 from designer.train.memory import check_batch
 from designer.train.optim import batches_a_step, make_average, make_optimizer, schedule
 from designer.train.quality import save_quality
@@ -30,6 +34,7 @@ from designer.train.run import RunError, RunFolder
 from designer.train.samples import save_samples
 from designer.train.tasks import BEST, evaluate, task_of
 from designer.train.trackers import Trackers
+from designer.train.trial import Trial
 
 EVENT_EVERY = 0.1
 """Seconds between step events; the first steps and the last of each epoch are always told."""
@@ -54,31 +59,35 @@ class Trainer:
         self.run = run
         self.document = run.document()
         self.settings = self.document.training
-        self.together = batches_a_step(self.settings)
-        self.accelerator = make_accelerator(self.settings.device, self.settings.amp, self.together)
+        self.accelerator = make_accelerator(self.settings.device, self.settings.amp, 1)
         self.device = self.accelerator.device
         set_seed(self.settings.seed)
         self.compiled = compile_document(self.document)
-        self.loaded = [] if resume else load_pretrained(self.compiled, self.document)
+        self.said = [] if resume else [loaded.text() for loaded in load_pretrained(self.compiled, self.document)]
         self.task = task_of(self.compiled)
         self.splits = load_dataset(self.document.data, self.compiled.image_size, self.task, self.settings)
         check_classes(self.document, self.compiled, self.splits.class_names)
+        assert self.compiled.train_model is not None
+        self.compiled.model.to(self.device)
+        if self.device.type == "cuda":
+            self.compiled.model.to(memory_format=torch.channels_last)
+        self._settle_batch()
         check_batch(self.document, self.device)
+        self.together = self.accelerator.gradient_accumulation_steps = batches_a_step(self.settings)
         pin = self.device.type == "cuda"
         options: dict[str, Any] = {"workers": self.settings.workers, "seed": self.settings.seed, "pin": pin}
         self.loader = make_loader(self.splits.train, self.task, self.settings.batch, shuffle=True, **options)
         self.val_loader = make_loader(self.splits.val, self.task, self.settings.batch, shuffle=False)
         self.batches = len(self.loader)
         self.steps = self.batches * self.settings.epochs
-        assert self.compiled.train_model is not None
-        self.compiled.model.to(self.device)
-        if self.device.type == "cuda":
-            self.compiled.model.to(memory_format=torch.channels_last)
+        self.freezing = Freezing(self.compiled, self.settings)
         given = {n.id for n in self.document.nodes if n.weights}
         pretrained = [name for name, node in self.compiled.node_of.items() if node in given]
-        self.optimizer = make_optimizer(self.compiled.model, self.settings, pretrained)
+        self.optimizer = make_optimizer(self.compiled.model, self.settings, pretrained, self.freezing.parameters())
         self.average = make_average(self.compiled.model, self.settings.ema_decay) if self.settings.ema else None
         self.network, self.optimizer = self.accelerator.prepare(self.compiled.train_model, self.optimizer)
+        self.fast: nn.Module | None = None
+        """The compiled network, where that is wanted and works."""
         self.factor = schedule(self.settings, self.steps, self.batches)
         self.step = self.epoch = self.batch = 0
         self.best: float | None = None
@@ -90,11 +99,24 @@ class Trainer:
         self.trackers = Trackers(run, self.document)
         self.events = EventWriter(run.events_path)
 
+    def _settle_batch(self) -> None:
+        """Finds the batch where that was left open, and records it: a resumed run takes the same."""
+        if self.settings.batch:
+            return
+        if self.accelerator.is_main_process:
+            choice = choose_batch(self.document, self.compiled, self.splits.train, self.task, self.accelerator)
+            self.settings.batch = choice.batch
+            self.said.append(choice.text())
+            self.run.record(self.document)
+        self.accelerator.wait_for_everyone()
+        self.settings.batch = self.run.document().training.batch
+
     # -- the loop ----------------------------------------------------------------------------------------------------
 
     def train(self) -> dict[str, Any]:
         """Trains to the end, to a stop command, or until patience runs out. Returns the last metrics."""
         self._say_start()
+        self._compile()
         metrics: dict[str, Any] = {}
         try:
             while self.epoch < self.settings.epochs:
@@ -120,6 +142,7 @@ class Trainer:
 
     def _train_epoch(self) -> bool:
         """One pass over the data, or what is left of it after a resume. False when a stop was asked."""
+        self._unfreeze()
         self.compiled.train()
         self._told = self._clock = time.perf_counter()
         self._images = 0
@@ -140,6 +163,19 @@ class Trainer:
             if self.accelerator.sync_gradients and not self._obey():
                 return False
         return True
+
+    def _compile(self) -> None:
+        """Tries torch.compile where it is wanted, and says what came of it."""
+        if self.settings.compile:
+            self.events.write("note", message="Compiling the model; the first step takes up to some minutes.")
+            trial = Trial(self.compiled, self.splits.train, self.task, self.accelerator)
+            self.fast, text = try_compile(self.network, trial, min(self.settings.batch, len(self.splits.train)))  # type: ignore[arg-type]
+            self.events.write("note" if self.fast is not None else "warning", message=text)
+
+    def _unfreeze(self) -> None:
+        """Lets frozen nodes learn from the epoch on that the settings say."""
+        if nodes := self.freezing.unfreeze(self.epoch):
+            self.events.write("unfrozen", step=self.step, epoch=self.epoch, nodes=nodes)
 
     def _batches(self) -> Iterator[tuple[int, Batch]]:
         """Batches with their number in the epoch, 1-based; those already done before a resume are passed over.
@@ -192,18 +228,10 @@ class Trainer:
             yield
 
     def _forward(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
-        """A forward pass in the run's precision; the losses by name."""
+        """A forward pass in the run's precision; the losses by name. Hooks do not reach into compiled code."""
+        network = self.network if self.fast is None or self.live.hooked else self.fast
         with self.accelerator.autocast():
-            return self._losses(self.network(images), targets)
-
-    def _losses(self, raws: tuple[Any, ...], targets: Any) -> dict[str, Tensor]:
-        """The losses of all heads; with several, named after their node."""
-        several = len(self.compiled.heads) > 1
-        parts: dict[str, Tensor] = {}
-        for head, raw in zip(self.compiled.heads, raws, strict=True):
-            for name, value in head.module.loss(raw, targets).items():  # type: ignore[operator]
-                parts[f"{head.name}.{name}" if several else name] = value
-        return parts
+            return head_losses(self.compiled.heads, network(images), targets)
 
     def _evaluate(self) -> dict[str, Any]:
         model = self.average.module if self.average is not None else self.compiled.model
@@ -251,8 +279,8 @@ class Trainer:
             precision=self.accelerator.mixed_precision,
             resumed_from=self.resumed_from,
         )
-        for loaded in self.loaded:
-            self.events.write("note", message=loaded.text())
+        for text in self.said:
+            self.events.write("note", message=text)
         for note in (*self.splits.notes, *misfits(self.document, self.compiled, self.splits.train)):
             self.events.write("warning", message=note)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -12,11 +12,14 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from designer.graph.training import TrainingSettings
+from designer.train.muon import MuonAndAdamW, orthogonalised
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-def make_optimizer(model: nn.Module, settings: TrainingSettings, pretrained: Collection[str] = ()) -> Optimizer:
+def make_optimizer(
+    model: nn.Module, settings: TrainingSettings, pretrained: Collection[str] = (), later: Iterable[nn.Parameter] = ()
+) -> Optimizer:
     """The optimizer of a document over what is trainable.
 
     Norms and biases (parameters of one dimension) are not decayed. Each group has a `factor` on the learning rate: that
@@ -26,15 +29,19 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings, pretrained: Col
         model: the compiled document.
         settings: its training section.
         pretrained: names of the submodules that start from published or given weights.
+        later: parameters that are frozen now and learn later; without a gradient an optimizer passes them over.
     """
     factors = rate_factors(model, settings, pretrained)
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    wanted = {id(parameter) for parameter in later}
+    matrices = set(orthogonalised(model)) if settings.optimizer == "muon" else set()
+    groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault((factors[name], parameter.ndim > 1), []).append(parameter)
+        if parameter.requires_grad or id(parameter) in wanted:
+            kind = factors[name], parameter.ndim > 1, name in matrices
+            groups.setdefault(kind, []).append(parameter)
     made: list[dict[str, Any]] = [
-        {"params": params, "weight_decay": settings.weight_decay if decayed else 0.0, "factor": factor}
-        for (factor, decayed), params in groups.items()
+        {"params": params, "weight_decay": settings.weight_decay if decayed else 0.0, "factor": factor, "muon": muon}
+        for (factor, decayed, muon), params in groups.items()
     ]
     rate, momentum = settings.learning_rate, settings.momentum
     betas = (min(momentum, 0.9), 0.999)
@@ -45,6 +52,8 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings, pretrained: Col
             return torch.optim.Adam(made, lr=rate, betas=betas)
         case "rmsprop":
             return torch.optim.RMSprop(made, lr=rate, momentum=momentum)
+        case "muon":
+            return MuonAndAdamW(made, lr=rate, momentum=momentum, nesterov=settings.nesterov, betas=betas)
         case _:
             return torch.optim.AdamW(made, lr=rate, betas=betas)
 
@@ -56,16 +65,17 @@ def rate_factors(model: nn.Module, settings: TrainingSettings, pretrained: Colle
     whole rate, each one before it `layer_decay` times that of the next.
     """
     names = [name for name, _ in model.named_parameters()]
-    layers = list(dict.fromkeys(_layer(model, name) for name in names))
+    layers = list(dict.fromkeys(layer_of(model, name) for name in names))
     depth = {layer: len(layers) - 1 - place for place, layer in enumerate(layers)}
     factors = {}
     for name in names:
         loaded = settings.pretrained_factor if name.partition(".")[0] in pretrained else 1.0
-        factors[name] = loaded * settings.layer_decay ** depth[_layer(model, name)]
+        factors[name] = loaded * settings.layer_decay ** depth[layer_of(model, name)]
     return factors
 
 
-def _layer(model: nn.Module, name: str) -> str:
+def layer_of(model: nn.Module, name: str) -> str:
+    """The layer of a parameter: its node, or the part of a composite node that it is in."""
     first, _, rest = name.partition(".")
     if isinstance(getattr(model, first, None), fx.GraphModule):
         return f"{first}.{rest.partition('.')[0]}"

@@ -60,10 +60,14 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{path}: the run folder cannot be made: {error.strerror}. Choose another place.") from None
         run = cls(path)
-        write(data, run.graph_path)
-        config = {"name": data.name, "training": data.training.model_dump(), "data": data.data.model_dump()}
-        write_text(run.config_path, json.dumps(config, indent=2) + "\n")
+        run.record(data)
         return run
+
+    def record(self, data: GraphData) -> None:
+        """Writes the frozen document and its settings; again when a setting that was left open has been found."""
+        write(data, self.graph_path)
+        config = {"name": data.name, "training": data.training.model_dump(), "data": data.data.model_dump()}
+        write_text(self.config_path, json.dumps(config, indent=2) + "\n")
 
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:

@@ -85,14 +85,14 @@ class Statistics:
         self._next = LEAST_STEPS
         self._cost = 0.0
         self._found: list[tuple[str, str, Tensor]] = []
-        self._sampling = False
+        self.sampling = False
 
     @contextmanager
     def watching(self, step: int) -> Iterator[None]:
         """Takes the activations of what runs inside, if the step (counted by the run) is one to look at."""
-        self._sampling, self._cost = step >= self._next, 0.0
+        self.sampling, self._cost = step >= self._next, 0.0
         self._found.clear()
-        hooks = [self._hook(node, module) for node, module in self.modules.items()] if self._sampling else []
+        hooks = [self._hook(node, module) for node, module in self.modules.items()] if self.sampling else []
         try:
             yield
         finally:
@@ -121,9 +121,9 @@ class Statistics:
         Returns:
             Whether there was a sample.
         """
-        if not self._sampling:
+        if not self.sampling:
             return False
-        self._sampling = False
+        self.sampling = False
         for node, module in self.modules.items():
             self._keep(node, "weights", module.parameters())
             self._keep(node, "gradients", (p.grad for p in module.parameters() if p.grad is not None))

@@ -65,8 +65,8 @@ class DocumentPage(QWidget):
             "Data": self._data_facts(),
             "Training": {
                 "Epochs": str(training.epochs),
-                "Batch": str(training.batch),
-                "Optimizer": {"sgd": "SGD", "adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop"}[training.optimizer],
+                "Batch": str(training.batch or "as many as fit"),
+                "Optimizer": OPTIMIZERS[training.optimizer],
                 "Learning rate": f"{training.learning_rate:g}",
             },
         }

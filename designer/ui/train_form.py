@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QScrollArea, QWidget
 
 from designer.graph.document import Document
-from designer.graph.training import AUGMENTATION, DataSettings, TrainingSettings
+from designer.graph.training import AUGMENTATION, OPTIMIZERS, DataSettings, TrainingSettings
 from designer.ui import wording
 from designer.ui.editors import CalmComboBox, ChoiceEditor, ParamEditor, editor_for
 from designer.ui.inspector_pages import image_input
@@ -22,8 +22,7 @@ IMAGE_CHANGES = (*AUGMENTATION, "crop_area", "close_mosaic")
 SHAPES_FIELDS = ("classes", "train_images", "val_images", "max_objects")
 DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Apple GPU"))
 _CHOICES = {
-    "sgd": "SGD", "adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop", "cosine": "Cosine", "step": "Step",
-    "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
+    **OPTIMIZERS, "cosine": "Cosine", "step": "Step", "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
     "off": "Off", "ram": "Memory", "disk": "Disk",
 }  # fmt: skip
 KINDS = ("shapes", "coco", "yolo", "voc", "folder")

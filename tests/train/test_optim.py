@@ -10,6 +10,7 @@ from designer.graph import Document
 from designer.graph.training import TrainingSettings
 from designer.train import checkpoint
 from designer.train.loop import Trainer
+from designer.train.muon import MuonAndAdamW, orthogonalised
 from designer.train.optim import batches_a_step, make_optimizer, rate_factors, schedule
 from designer.train.run import RunFolder
 
@@ -105,17 +106,105 @@ def _events(trainer, run):
     return EventTail(run.events_path).read()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "adam", "rmsprop"])
-def test_every_optimizer_resumes_to_the_bit(tmp_path, tiny, optimizer, monkeypatch):
-    tiny.set_training(
-        optimizer=optimizer, learning_rate=0.002, nominal_batch=8, layer_decay=0.8, schedule="one-cycle", epochs=3
-    )
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "sgd", "nominal_batch": 8, "layer_decay": 0.8, "schedule": "one-cycle"},
+        {"optimizer": "sgd", "nesterov": False, "ema": False, "schedule": "step", "clip_norm": 0, "accumulate": 2},
+        {"optimizer": "adamw", "nominal_batch": 8, "layer_decay": 0.8, "schedule": "one-cycle"},
+        {"optimizer": "adam", "schedule": "linear", "pretrained_factor": 0.1},
+        {"optimizer": "rmsprop", "nominal_batch": 8, "layer_decay": 0.8},
+        {"optimizer": "sgd", "unfreeze_after": 2},
+        {"optimizer": "muon", "unfreeze_after": 1, "accumulate": 2, "layer_decay": 0.8},
+        {"optimizer": "adamw", "batch": 0, "epochs": 2},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_every_setting_resumes_to_the_bit(tmp_path, tiny, settings, monkeypatch):
+    tiny.set_training(**{"learning_rate": 0.002, "epochs": 3, **settings})
+    tiny.set_frozen(tiny.data.nodes[2], "unfreeze_after" in settings)
     whole = RunFolder.create(tmp_path / "a", tiny.data)
     expected = losses(whole)
-    assert len(expected) == 15
+    assert len(expected) == (15 if settings.get("batch") != 0 else 20)
     assert all(torch.isfinite(torch.tensor(expected)))
     parted = RunFolder.create(tmp_path / "b", tiny.data)
     first = Trainer(parted)
     monkeypatch.setattr(first.settings, "epochs", 1)  # the schedule is made: as if killed after the first epoch
     first.train()
     assert losses(parted, resume=True) == expected
+
+
+def test_muon_takes_matrices_and_adamw_the_rest(tiny):
+    model = compile_document(tiny.data).model
+    taken = set(orthogonalised(model))
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert all(len(shapes[name]) in (2, 4) and shapes[name][1] > 1 for name in taken)
+    nodes = {name.partition(".")[0] for name in taken}
+    assert len(nodes) == 1  # the block: neither the first layer nor the head, as its authors advise
+    optimizer = make_optimizer(model, TrainingSettings(optimizer="muon", learning_rate=0.01, weight_decay=0))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for p in model.parameters():
+        p.grad = torch.randn_like(p)
+    optimizer.step()
+    for name, p in model.named_parameters():
+        step = (p.detach() - before[name]) / 0.01
+        if name in taken:  # singular values near 1, times the scale that makes it as long as a step of AdamW
+            rows, columns = step.flatten(1).shape
+            values = torch.linalg.svdvals(step.flatten(1)) / (0.2 * max(rows, columns) ** 0.5)
+            assert 0.5 < values.median() < 1.3
+        else:  # the first step of AdamW is as long as the rate
+            assert step.abs().median() == pytest.approx(1, abs=1e-2)
+
+
+def test_a_matrix_is_a_view_in_either_layout():
+    weight = torch.nn.Parameter(torch.randn(6, 4, 3, 3).to(memory_format=torch.channels_last))
+    optimizer = MuonAndAdamW([{"params": [weight], "muon": True}], 0.1, 0.9, True, (0.9, 0.99))
+    plain = torch.nn.Parameter(weight.detach().contiguous())
+    other = MuonAndAdamW([{"params": [plain], "muon": True}], 0.1, 0.9, True, (0.9, 0.99))
+    weight.grad = torch.randn(6, 4, 3, 3)
+    plain.grad = weight.grad.clone()
+    before = weight.detach().clone()
+    optimizer.step()
+    other.step()
+    assert (weight - before).abs().max() > 0.01
+    assert torch.allclose(weight, plain, atol=5e-3)  # the steps inside are in bfloat16
+
+
+def test_frozen_nodes_learn_from_an_epoch_on(tmp_path, tiny):
+    block = tiny.data.nodes[2]
+    tiny.set_frozen(block, True)
+    tiny.set_training(unfreeze_after=1, epochs=2, ema=False, weight_decay=0.1)
+    run = RunFolder.create(tmp_path, tiny.data)
+    trainer = Trainer(run)
+    module = trainer.compiled.model.get_submodule(next(iter(trainer.compiled.held)))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    seen = []
+    unfreeze = trainer._unfreeze
+
+    def look():
+        unfreeze()
+        same = all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+        seen.append((trainer.epoch, same, {p.requires_grad for p in module.parameters()}))
+
+    trainer._unfreeze = look
+    events = _events(trainer, run)
+    assert seen == [(0, True, {False}), (1, True, {True})]  # norms and their running averages too
+    assert not any(torch.equal(value, before[name]) for name, value in module.state_dict().items() if value.ndim)
+    assert [(e["epoch"], e["nodes"]) for e in events if e["type"] == "unfrozen"] == [(1, [block.id])]
+
+
+@pytest.mark.slow
+def test_where_compiling_fails_the_run_says_so_and_goes_on(tmp_path, tiny, monkeypatch):
+    from torch._inductor import config
+
+    tiny.set_disabled(tiny.data.nodes[2], True)  # what is small is compiled soon
+    tiny.set_training(epochs=1)
+    expected = losses(RunFolder.create(tmp_path / "a", tiny.data))
+    tiny.set_training(compile=True)
+    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    run = RunFolder.create(tmp_path / "b", tiny.data)
+    events = _events(Trainer(run), run)
+    assert any("torch.compile does not work" in e["message"] for e in events if e["type"] == "warning")
+    assert [e["loss"] for e in events if e["type"] == "step"] == expected
