@@ -1,9 +1,9 @@
 """Muon on weight matrices, AdamW on everything else, as one optimizer.
 
 Jordan et al. 2024, https://kellerjordan.github.io/posts/muon: the momentum of a matrix is made nearly orthogonal before
-it is applied. A convolution's kernels count as the matrix [out, in · height · width]. The first and the last layer, norms,
-biases and depthwise kernels go to AdamW, as there. Steps are scaled to AdamW's size (Liu et al. 2025, arXiv:2502.16982),
-so that both live with one learning rate.
+it is applied. A convolution's kernels count as the matrix [out, in · height · width]. The first layer, the last node,
+norms, biases and depthwise kernels go to AdamW, much as there. Steps are scaled to AdamW's size (Liu et al. 2025,
+arXiv:2502.16982), so that both live with one learning rate.
 """
 
 from __future__ import annotations

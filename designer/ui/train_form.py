@@ -22,7 +22,8 @@ IMAGE_CHANGES = (*AUGMENTATION, "crop_area", "close_mosaic")
 SHAPES_FIELDS = ("classes", "train_images", "val_images", "max_objects")
 DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Apple GPU"))
 _CHOICES = {
-    **OPTIMIZERS, "cosine": "Cosine", "step": "Step", "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
+    **OPTIMIZERS, "cosine": "Cosine", "step": "Step",
+    "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
     "off": "Off", "ram": "Memory", "disk": "Disk",
 }  # fmt: skip
 KINDS = ("shapes", "coco", "yolo", "voc", "folder")

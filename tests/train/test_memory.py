@@ -65,9 +65,10 @@ def test_what_does_not_fit_is_said_with_what_does(tmp_path, detector, monkeypatc
         check_batch(detector.data, torch.device("cpu"))
     assert raised.value.fits == 5
     monkeypatch.setattr(auto_batch, "free_memory", lambda device: 10)
+    data = load_dataset(detector.data.data, (64, 64), "detect", detector.data.training).train
+    compiled, accelerator = compile_document(detector.data), Accelerator(cpu=True)
     with pytest.raises(TooLarge, match="Not one image fits"):
-        data = load_dataset(detector.data.data, (64, 64), "detect", detector.data.training).train
-        choose_batch(detector.data, compile_document(detector.data), data, "detect", Accelerator(cpu=True))
+        choose_batch(detector.data, compiled, data, "detect", accelerator)
     assert batch_that_fits(RunFolder.create(tmp_path, detector.data)) == 0
 
 

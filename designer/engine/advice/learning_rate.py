@@ -9,7 +9,8 @@ from designer.graph.problems import Fix, Problem
 from designer.graph.training import OPTIMIZERS
 
 USUAL = {
-    "adamw": (0.005, 0.001), "adam": (0.005, 0.001), "rmsprop": (0.02, 0.001), "sgd": (0.2, 0.01), "muon": (0.01, 0.001),
+    "adamw": (0.005, 0.001), "adam": (0.005, 0.001), "rmsprop": (0.02, 0.001), "muon": (0.01, 0.001),
+    "sgd": (0.2, 0.01),
 }  # fmt: skip
 """By optimiser: the rate above which training of vision models tends to diverge, and a usual one."""
 
@@ -18,7 +19,8 @@ def _find(design: Design) -> Iterator[Problem]:
     training = design.data.training
     largest, usual = USUAL[training.optimizer]
     if training.learning_rate > largest:
-        text = f"The learning rate is {training.learning_rate:g} with {OPTIMIZERS[training.optimizer]}; {usual:g} is usual."
+        name = OPTIMIZERS[training.optimizer]
+        text = f"The learning rate is {training.learning_rate:g} with {name}; {usual:g} is usual."
         fix = Fix(f"Set the learning rate to {usual:g}", ({"op": "set_training", "learning_rate": usual},))
         yield Problem("advice", text, fixes=(fix,))
 
