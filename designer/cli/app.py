@@ -149,6 +149,35 @@ def diff(
 
 
 @app.command()
+def merge_driver(
+    base: Annotated[Path | None, typer.Argument(help="The common ancestor (%O).", show_default=False)] = None,
+    ours: Annotated[
+        Path | None, typer.Argument(help="Our edit (%A), which takes the result.", show_default=False)
+    ] = None,
+    theirs: Annotated[Path | None, typer.Argument(help="Their edit (%B).", show_default=False)] = None,
+    path: Annotated[str, typer.Option(help="What messages call the file (%P).")] = "",
+    install: Annotated[
+        bool, typer.Option("--install", help="Register with the git repository of this folder.")
+    ] = False,
+    text: Annotated[
+        Path | None, typer.Option(help="Print a document in words, for git diff.", show_default=False)
+    ] = None,
+) -> None:
+    """Merge two edits of a document for git, node by node. Exit code 1 when conflicts are left."""
+    from designer.cli import merging
+
+    with clear_errors():
+        if install:
+            merging.install()
+        elif text is not None:
+            merging.show_text(text)
+        elif base is None or ours is None or theirs is None:
+            raise typer.BadParameter("Three files are needed: the ancestor, ours and theirs; or --install.")
+        else:
+            merging.merge_files(base, ours, theirs, path)
+
+
+@app.command()
 def advise(
     file: Annotated[Path, typer.Argument(help="A .netwright document.", show_default=False)],
     goal: Annotated[Literal["auto", "scratch", "fine-tune"], typer.Option(help="What the training is for.")] = "auto",
