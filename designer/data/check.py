@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from designer.data.check_labels import ENTRIES, Entry, Finding, Size
+from designer.data.pixels import BROKEN, is_turned
 from designer.data.readers import files_of
 from designer.graph.training import DataSettings
 
@@ -65,9 +66,8 @@ def check_data(
         if done % EVERY == 0:
             progress(done, len(entries))
         size, found = check_image(entry.image)
-        report.findings += [*found, *entry.check(size)]
-        if size is not None:
-            report.findings += _duplicate(entry, seen)
+        found = [*found, *entry.check(size), *(_duplicate(entry, seen) if size is not None else [])]
+        report.findings += [replace(one, image=str(entry.image)) for one in found]
         report.images += 1
     progress(report.images, len(entries))
     report.findings.sort(key=lambda f: (f.severity != "error", f.file, f.line))
@@ -81,11 +81,16 @@ def check_image(path: Path) -> tuple[Size | None, list[Finding]]:
     try:
         with Image.open(path) as image:
             image.load()
-            return image.size, []
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what PIL raises
+            return image.size, [_turned(path)] if is_turned(image) else []
+    except BROKEN as error:
         cut = "truncated" in str(error)
         what = "The image ends too early." if cut else "The image cannot be read."
         return None, [Finding("error", str(path), 0, what, "Copy it again from its source, or remove it.")]
+
+
+def _turned(path: Path) -> Finding:
+    what = "The camera's note (EXIF) turns the picture; training reads the pixels as they are stored."
+    return Finding("warning", str(path), 0, what, "If the labels lie on the turned picture, store it turned.")
 
 
 def _duplicate(entry: Entry, seen: dict[bytes, Entry]) -> list[Finding]:

@@ -23,13 +23,17 @@ SLACK = 1.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One row: how bad (`error` or `warning`), the file, its line (0 when there is none), what, and what to do."""
+    """One row: how bad (`error` or `warning`), the file, its line (0 when there is none), what, and what to do.
+
+    `image` is the image that it is about, where there is one.
+    """
 
     severity: str
     file: str
     line: int
     what: str
     remedy: str
+    image: str = ""
 
     @classmethod
     def of(cls, error: DataError) -> Finding:

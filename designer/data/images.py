@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
+
+from designer.data.pixels import BROKEN, as_rgb
 
 SHARE = 0.5
 """Most of the free memory, or of the free disk, that a cache takes."""
@@ -38,8 +41,8 @@ def read_image(path: Path) -> Tensor | None:
             if image.format == "JPEG" and image.mode == "RGB":
                 with contextlib.suppress(RuntimeError):
                     return decode_jpeg(read_file(str(path)), ImageReadMode.RGB)
-            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what PIL raises for broken files
+            return torch.from_numpy(np.array(as_rgb(image))).permute(2, 0, 1)
+    except BROKEN:
         return None
 
 
@@ -66,6 +69,29 @@ class NoCache:
 
     def put(self, index: int, image: Tensor, original: tuple[int, int]) -> None:
         pass
+
+
+class RecentCache:
+    """Keeps the images that were used last.
+
+    Args:
+        most: how many.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self.most = most
+        self.notes: list[str] = []
+        self._kept: OrderedDict[int, Fitted] = OrderedDict()
+
+    def get(self, index: int) -> Fitted | None:
+        if (found := self._kept.get(index)) is not None:
+            self._kept.move_to_end(index)
+        return found
+
+    def put(self, index: int, image: Tensor, original: tuple[int, int]) -> None:
+        self._kept[index] = image, original
+        if len(self._kept) > self.most:
+            self._kept.popitem(last=False)
 
 
 class MemoryCache:

@@ -37,6 +37,7 @@ class PartSummary:
         box_sides: width and height of each box in pixels of the model's input, letterboxed.
         relative_sizes: square root of each box's share of its image.
         aspect_ratios: width by height of each box.
+        centres: where the middle of each box lies, as shares of the image's width and height.
         by_size: boxes that are small, medium and large by COCO's limits, in pixels of the original.
     """
 
@@ -51,6 +52,7 @@ class PartSummary:
     box_sides: list[tuple[float, float]]
     relative_sizes: list[float]
     aspect_ratios: list[float]
+    centres: list[tuple[float, float]]
     by_size: dict[str, int]
 
 
@@ -107,7 +109,7 @@ def _summarise(
     most = max(per_image, default=0)
     part = PartSummary(
         len(records), 0, sum(counts.values()), per_image[0], [counts[i] for i in range(classes)],
-        [shown[i] for i in range(classes)], [per_image[i] for i in range(most + 1)], [], [], [], [],
+        [shown[i] for i in range(classes)], [per_image[i] for i in range(most + 1)], [], [], [], [], [],
         {"small": 0, "medium": 0, "large": 0},
     )  # fmt: skip
     sizes: Counter[tuple[int, int]] = Counter()
@@ -138,6 +140,7 @@ def _measure(part: PartSummary, record: Record, size: tuple[int, int], image_siz
         part.box_sides.append((w * fit, h * fit))
         part.relative_sizes.append((w * h / (width * height)) ** 0.5)
         part.aspect_ratios.append(w / h)
+        part.centres.append(((x1 + x2) * across / 2 / width, (y1 + y2) * down / 2 / height))
         part.by_size["small" if w * h < SMALL else "medium" if w * h < MEDIUM else "large"] += 1
 
 

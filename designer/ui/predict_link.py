@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QProcess, Signal
+from PySide6.QtCore import QObject, Signal
 
 from designer.train.run import RunFolder
+from designer.ui.child_link import ChildLink
 
 
 class PredictLink(QObject):
@@ -28,54 +27,34 @@ class PredictLink(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._process: QProcess | None = None
+        self._child = ChildLink("designer.train.predictor", "The predicting process")
+        self._child.told.connect(self._take)
+        self._child.ended.connect(self.failed)
         self._run: Path | None = None
-        self._said = ""
         self._loading = False
 
     @property
     def busy(self) -> bool:
         """Whether there is a process."""
-        return self._process is not None
+        return self._child.running
 
     def ask(self, run: RunFolder, images: Sequence[Path]) -> None:
         """Predict on these images and folders; what was asked before is dropped."""
-        if self._process is None or self._run != run.path:
-            self._start(run)
-        self._write({"images": [str(path) for path in images]})
+        if not self.busy or self._run != run.path:
+            self._run, self._loading = run.path, True
+            self._child.start(["--run", str(run.path.resolve())])
+        self._child.write({"images": [str(path) for path in images]})
 
     def cancel(self) -> None:
         """Nobody waits for the last request any more. A process that is still loading would not listen: it is ended."""
         if self._loading:
             self.stop()
         else:
-            self._write({"cancel": True})
+            self._child.write({"cancel": True})
 
     def stop(self) -> None:
         """End the process."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.disconnect(self)
-            process.kill()
-            process.waitForFinished(1000)
-            process.deleteLater()
-
-    def _start(self, run: RunFolder) -> None:
-        self.stop()
-        self._run, self._said, self._loading = run.path, "", True
-        self._process = QProcess(self)
-        self._process.readyReadStandardOutput.connect(self._on_output)
-        self._process.readyReadStandardError.connect(self._on_error_output)
-        self._process.finished.connect(self._on_finished)
-        self._process.start(sys.executable, ["-P", "-m", "designer.train.predictor", "--run", str(run.path.resolve())])
-
-    def _write(self, request: dict[str, Any]) -> None:
-        if self._process is not None:
-            self._process.write(json.dumps(request).encode() + b"\n")
-
-    def _on_output(self) -> None:
-        while self._process is not None and self._process.canReadLine():
-            self._take(json.loads(bytes(self._process.readLine().data())))
+        self._child.stop()
 
     def _take(self, answer: dict[str, Any]) -> None:
         if "ready" in answer:
@@ -88,14 +67,3 @@ class PredictLink(QObject):
             self.failed.emit(str(answer["error"]))
         else:
             self.answered.emit(answer)
-
-    def _on_error_output(self) -> None:
-        if self._process is not None:
-            text = bytes(self._process.readAllStandardError().data()).decode(errors="replace").strip()
-            self._said = text.rpartition("\n")[2] or self._said
-
-    def _on_finished(self, code: int) -> None:
-        self._on_output()
-        if self._process is not None:
-            self.stop()
-            self.failed.emit(f"The predicting process ended unexpectedly (exit code {code}). {self._said}".strip())

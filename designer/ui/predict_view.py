@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QImageReader, QPainter, QPaintEvent, QPen, qRgba
+from PySide6.QtGui import QColor, QFontMetricsF, QImage, QImageReader, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from designer.train.found import above
 from designer.ui import theme
-
-_ALPHA = 110
+from designer.ui.overlay import caption, scaled_font, tinted
 
 
 def read_image(result: Mapping[str, Any]) -> QImage:
@@ -40,10 +38,7 @@ def paint_found(
         scale: pixels on the screen of a pixel of the image; lines and words keep their size.
         masks: keeps decoded masks by their place in `found`.
     """
-    font = QFont(painter.font())
-    font.setPixelSize(max(1, round(12 / scale)))
-    painter.setFont(font)
-    metrics = QFontMetricsF(font)
+    metrics = scaled_font(painter, 12, scale)
     if result["found"] and "box" not in result["found"][0]:
         _paint_classes(painter, result, metrics, scale)
         return
@@ -57,42 +52,21 @@ def paint_found(
         colour = QColor(theme.current().series(one["label"]))
         if "picture" in one:
             if place not in masks:
-                masks[place] = _mask(one["picture"], colour)
+                masks[place] = tinted(one["picture"], colour)
             painter.drawImage(0, 0, masks[place])
         x1, y1, x2, y2 = one["box"]
         painter.setPen(QPen(colour, 2 / scale))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(QRectF(QPointF(x1, y1), QPointF(x2, y2)))
-        _caption(painter, f"{one['class']} {one['score']:.2f}", QPointF(x1, y1), colour, metrics, scale)
-
-
-def _caption(
-    painter: QPainter, text: str, corner: QPointF, colour: QColor, metrics: QFontMetricsF, scale: float
-) -> None:
-    width, height = metrics.horizontalAdvance(text) + 8 / scale, metrics.height() + 2 / scale
-    top = corner.y() - height if corner.y() >= height else corner.y()
-    box = QRectF(corner.x(), top, width, height)
-    painter.fillRect(box, colour)
-    bright = 0.299 * colour.red() + 0.587 * colour.green() + 0.114 * colour.blue()
-    painter.setPen(QColor("#10141c" if bright > 140 else "#ffffff"))
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        caption(painter, f"{one['class']} {one['score']:.2f}", QPointF(x1, y1), colour, metrics, scale)
 
 
 def _paint_classes(painter: QPainter, result: Mapping[str, Any], metrics: QFontMetricsF, scale: float) -> None:
     corner = QPointF(8 / scale, 8 / scale)
     for one in result["found"]:
         colour = QColor(theme.current().series(one["label"]))
-        _caption(painter, f"{one['class']} {one['score']:.2f}", corner, colour, metrics, scale)
+        caption(painter, f"{one['class']} {one['score']:.2f}", corner, colour, metrics, scale)
         corner += QPointF(0, metrics.height() + 6 / scale)
-
-
-def _mask(picture: str, colour: QColor) -> QImage:
-    """A mask as a colour that the image is seen through."""
-    image = QImage.fromData(base64.b64decode(picture)).convertToFormat(QImage.Format.Format_Indexed8)
-    colours = [image.color(i) & 0xFF for i in range(image.colorCount())]
-    tint = qRgba(colour.red(), colour.green(), colour.blue(), _ALPHA)
-    image.setColorTable([tint if level else 0 for level in colours])
-    return image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
 
 
 def drawn(result: Mapping[str, Any], threshold: float) -> QImage:

@@ -119,3 +119,16 @@ def test_it_can_be_cancelled_and_says_how_far_it_is(tmp_path):
     said = []
     report = check("yolo", broken_yolo(tmp_path), progress=lambda *at: said.append(at), cancelled=lambda: len(said) > 0)
     assert (said, report.cancelled, report.images) == ([(0, 6), (1, 6)], True, 1)
+
+
+def test_a_cameras_note_is_said_and_findings_name_their_image(tmp_path):
+    root = broken_yolo(tmp_path)
+    path = root / "images" / "train" / "b.jpg"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (60, 40), "teal").save(path, exif=turned)
+    (root / "labels" / "train" / "b.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    report = check("yolo", root)
+    assert [f.image for f in report.findings if "camera's note" in f.what] == [str(path)]
+    wrong = next(f for f in report.findings if f.file.endswith("a.txt"))
+    assert wrong.image == str(root / "images" / "train" / "a.png")
