@@ -50,14 +50,14 @@ def _sides(sides: Sequence[tuple[float, float]]) -> list[list[int]]:
     """Boxes by width (rows) and height (columns), each side on a scale of octaves."""
     found = np.log2(np.array(sides, dtype=np.float64).reshape(-1, 2).clip(2 ** OCTAVES[0], 2 ** OCTAVES[1] - 1e-6))
     counts, _, _ = np.histogram2d(found[:, 0], found[:, 1], bins=SIDE_BINS, range=(OCTAVES, OCTAVES))
-    return counts.astype(int).tolist()  # type: ignore[no-any-return]
+    return counts.astype(int).tolist()
 
 
 def _places(centres: Sequence[tuple[float, float]]) -> list[list[int]]:
     """Middles of boxes by their place across (rows) and down (columns) the image."""
     found = np.array(centres, dtype=np.float64).reshape(-1, 2).clip(0, 1)
     counts, _, _ = np.histogram2d(found[:, 0], found[:, 1], bins=PLACE_BINS, range=((0, 1), (0, 1)))
-    return counts.astype(int).tolist()  # type: ignore[no-any-return]
+    return counts.astype(int).tolist()
 
 
 def shorter_sides(part: PartSummary, image_size: tuple[int, int]) -> list[float]:
