@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
-from designer.data.dataset import DetectionDataset, Item, load_dataset
+from designer.data.dataset import DetectionDataset, load_dataset
 from designer.data.errors import DataError
+from designer.data.items import Item
 from designer.graph.training import DataSettings
 
 IMAGES = 2000

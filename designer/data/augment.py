@@ -69,9 +69,9 @@ class Augment:
     def __call__(self, first: Sample, epoch: int) -> Sample:
         """A sample of the wanted size; `epoch` counts from 0 and ends the mosaic in time."""
         sample = self._placed(first, epoch)
-        if _chance(self.settings.copy_paste) and sample.masks is not None and (other := self._other(epoch)):
+        if chance(self.settings.copy_paste) and sample.masks is not None and (other := self._other(epoch)):
             sample = paste(sample, other)
-        if _chance(self.settings.mixup) and (other := self._other(epoch)):
+        if chance(self.settings.mixup) and (other := self._other(epoch)):
             sample = mix(sample, other, float(torch.distributions.Beta(32.0, 32.0).sample()))
         moved: dict[str, Any] = {
             "image": tv_tensors.Image(sample.image),
@@ -84,7 +84,7 @@ class Augment:
         return Sample(plain["image"], plain["boxes"], plain["labels"], plain.get("masks"))
 
     def _other(self, epoch: int) -> Sample | None:
-        found = self.load(_below(self.count))
+        found = self.load(below(self.count))
         return self._placed(found, epoch) if found else None
 
     def _cropped(self, first: Sample) -> Sample:
@@ -94,12 +94,12 @@ class Augment:
     def _placed(self, first: Sample, epoch: int) -> Sample:
         """The image between grey bars, a part of it that fills the input, or in a mosaic with three others."""
         last = self.settings.epochs - self.settings.close_mosaic
-        if (epoch >= last and self.settings.close_mosaic) or not _chance(self.settings.mosaic):
-            return self._cropped(first) if _chance(self.settings.crop) else centred(first, self.size)
-        others = [self.load(_below(self.count)) for _ in range(3)]
+        if (epoch >= last and self.settings.close_mosaic) or not chance(self.settings.mosaic):
+            return self._cropped(first) if chance(self.settings.crop) else centred(first, self.size)
+        others = [self.load(below(self.count)) for _ in range(3)]
         height, width = self.size
-        middle = (round(height * _between(0.25, 0.75)), round(width * _between(0.25, 0.75)))
-        return mosaic([first, *others], self.size, middle, [_between(0.5, 1.0) for _ in range(4)])
+        middle = (round(height * between(0.25, 0.75)), round(width * between(0.25, 0.75)))
+        return mosaic([first, *others], self.size, middle, [between(0.5, 1.0) for _ in range(4)])
 
 
 def cropped(sample: Sample, place: tuple[int, int, int, int], size: tuple[int, int]) -> Sample:
@@ -233,13 +233,16 @@ def paste(onto: Sample, other: Sample) -> Sample:
     return joined(image, [Sample(image, onto.boxes, onto.labels, masks).chosen(left), new])
 
 
-def _chance(share: float) -> bool:
+def chance(share: float) -> bool:
+    """True in a share of the cases; nothing is drawn for a share of 0."""
     return share > 0 and float(torch.rand(())) < share
 
 
-def _between(low: float, high: float) -> float:
+def between(low: float, high: float) -> float:
+    """A number drawn evenly."""
     return low + (high - low) * float(torch.rand(()))
 
 
-def _below(count: int) -> int:
+def below(count: int) -> int:
+    """A whole number from 0 to count - 1, drawn evenly."""
     return int(torch.randint(count, ()))

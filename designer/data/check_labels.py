@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from designer.data import coco, folder, voc, yolo
+from designer.data import class_maps, coco, folder, voc, yolo
 from designer.data.errors import DataError
 from designer.data.records import image_files
 
@@ -281,9 +281,51 @@ def folder_entries(path: Path, train: str, val: str) -> Found:
     return entries, found
 
 
+# -- Mask folders ----------------------------------------------------------------------------------------------------
+
+
+def mask_entries(path: Path, train: str, val: str) -> Found:
+    """Images with masks; masks without an image are found in their folders."""
+    try:
+        first, second = class_maps.mask_pairs(path, train, val)
+        masks = [mask for _, mask in (*first, *(second or [])) if mask.is_file()]
+        codes, _, _ = class_maps.class_codes(path, masks)
+    except DataError as error:
+        return [], [Finding.of(error)]
+    entries = [
+        Entry(part, image, partial(_mask_labels, image, class_maps.MaskFile(mask, codes)))
+        for part, pairs in (("train", first), ("val", second or []))
+        for image, mask in pairs
+    ]
+    stray = class_maps.stray_masks([*first, *(second or [])])
+    what, remedy = "The mask has no image.", "Add the image, or remove the file."
+    return entries, [Finding("warning", str(p), 0, what, remedy) for p in stray]
+
+
+def _mask_labels(image: Path, mask: class_maps.MaskFile, size: Size | None) -> list[Finding]:
+    def bad(severity: str, what: str, remedy: str) -> list[Finding]:
+        return [Finding(severity, str(mask.path), 0, what, remedy)]
+
+    if not mask.path.is_file():
+        what = f"The image has no mask ({mask.path.name})."
+        return [Finding("error", str(image), 0, what, "Add the mask, or remove the image.")]
+    try:
+        found = mask.read()
+    except DataError as error:
+        return [Finding.of(error)]
+    height, width = found.shape
+    if size is not None and size != (width, height):
+        what = f"The mask has {width} x {height} pixels, its image {size[0]} x {size[1]}."
+        return bad("error", what, "Draw it at the image's size.")
+    if (found == class_maps.IGNORED).all():
+        return bad("warning", "Every pixel of the mask is ignored.", "Draw it, or remove the image.")
+    return []
+
+
 ENTRIES: dict[str, Callable[[Path, str, str], Found]] = {
     "yolo": yolo_entries,
     "coco": coco_entries,
     "voc": voc_entries,
+    "masks": mask_entries,
     "folder": folder_entries,
 }

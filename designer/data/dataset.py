@@ -2,75 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from designer.data import shapes
 from designer.data.augment import Augment, Sample, on_resized
+from designer.data.classification import ClassificationDataset, ShapesClasses
 from designer.data.errors import DataError
 from designer.data.images import Cache, NoCache, make_cache, read_image
-from designer.data.masks import Runs, quarter, rasterise, to_runs, with_outlines
+from designer.data.items import COLLATE, Item, TrainingItems
+from designer.data.masks import quarter, rasterise, to_runs, with_outlines
 from designer.data.readers import read_parts
 from designer.data.records import Part, Record
-from designer.data.transforms import (
-    Fit,
-    classification_eval,
-    classification_train,
-    letterbox,
-    letterbox_masks,
-    resized_to_fit,
-    to_float,
-)
+from designer.data.semantic import BACKGROUND, MaskDataset, ShapesMaps
+from designer.data.transforms import letterbox, letterbox_masks, resized_to_fit
 from designer.graph.training import DataSettings, TrainingSettings
-
-
-@dataclass
-class Item:
-    """One image, uint8 [3, H, W] at the model's size, with its targets; or only the name of a file that was skipped.
-
-    `boxes` and `labels` are in pixels of the model's input; `true_boxes` in pixels of the original. For segmentation
-    `masks` uint8 [N, H/4, W/4] belong to them, and `true_runs` are those of the original, where it is not augmented.
-    """
-
-    image: Tensor | None
-    boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
-    labels: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
-    true_boxes: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
-    fit: Fit = field(default_factory=lambda: Fit(1.0, 0, 0, 0, 0))
-    name: str = ""
-    masks: Tensor = field(default_factory=lambda: torch.zeros(0, 1, 1, dtype=torch.uint8))
-    true_runs: list[Runs] = field(default_factory=list)
-
-
-@dataclass
-class Batch:
-    """What a step takes: images float [B, 3, H, W] 0..1, targets of the task, and the items for evaluation."""
-
-    images: Tensor
-    targets: Any
-    items: list[Item]
-    skipped: list[str]
-
-    def pin_memory(self) -> Batch:
-        """Called by the loader's pinning thread."""
-        self.images = self.images.pin_memory()
-        pin = {k: v.pin_memory() for k, v in self.targets.items()} if isinstance(self.targets, dict) else None
-        self.targets = pin if pin is not None else self.targets.pin_memory()
-        return self
-
-    def to(self, device: torch.device) -> tuple[Tensor, Any]:
-        """Images and targets on a device, copied without waiting where the memory is pinned."""
-        images = self.images.to(device, non_blocking=True)
-        if isinstance(self.targets, dict):
-            return images, {k: v.to(device, non_blocking=True) for k, v in self.targets.items()}
-        return images, self.targets.to(device, non_blocking=True)
 
 
 @dataclass
@@ -91,7 +42,7 @@ def load_dataset(
     Args:
         settings: the document's data section.
         image_size: height and width of the model's input.
-        task: `detect`, `segment` or `classify`.
+        task: `detect`, `segment`, `semantic` or `classify`.
         training: augmentation and seed; the defaults when left out.
 
     Raises:
@@ -99,51 +50,53 @@ def load_dataset(
     """
     training = training or TrainingSettings()
     if settings.kind == "shapes":
-        drawn = [
-            ShapesDataset(n, image_size, task, split, settings, training)
-            for split, n in (("train", settings.train_images), ("val", settings.val_images))
-        ]
-        return DataSplits(drawn[0], drawn[1], list(shapes.NAMES[: settings.classes]), [])
+        return _shapes(settings, image_size, task, training)
     if not settings.path:
         raise DataError("No data set is chosen yet. Choose a folder or file in the Train dock, or set data.path.")
-    fits = {"detect": ("coco", "yolo", "voc"), "segment": ("coco", "yolo"), "classify": ("folder",)}
-    if settings.kind not in fits[task]:
-        wanted = " or ".join((*fits[task], "shapes"))
+    if settings.kind not in FITS[task]:
+        wanted = " or ".join((*FITS[task], "shapes"))
         raise DataError(
             f"{settings.kind} data cannot train a model whose head does {task}. Use {wanted} data.", settings.path
         )
-    train, val, names = read_parts(settings, training.seed)
-    if task == "segment":
+    train, val, names = read_parts(settings, training.seed, task)
+    if task == "segment" or (task == "semantic" and settings.kind in ("coco", "yolo")):
         train, val = with_outlines(train), with_outlines(val)
-
+    if task == "semantic" and settings.kind in ("coco", "yolo"):
+        names = [BACKGROUND, *names]
     cache: Cache = NoCache()
     if task != "classify":  # a class is learnt from random crops of the whole original
         cache = make_cache(training.cache, [record.path for record in train.records], image_size)
 
     def make(part: Part, use: TrainingSettings | None) -> Dataset[Item]:
         if task == "classify":
-            return ClassificationDataset(part.records, image_size, use)
+            return ClassificationDataset(part.records, image_size, use, len(names))
+        if task == "semantic":
+            return MaskDataset(part.records, image_size, use, cache if use else None)
         return DetectionDataset(part.records, image_size, use, masks=task == "segment", cache=cache if use else None)
 
     return DataSplits(make(train, training), make(val, None), names, [*train.notes, *val.notes, *cache.notes])
 
 
-class TrainingItems(Dataset[Item]):
-    """Items that are augmented where `training` is given, each seeded by itself.
+FITS = {
+    "detect": ("coco", "yolo", "voc"),
+    "segment": ("coco", "yolo"),
+    "semantic": ("masks", "voc", "coco", "yolo"),
+    "classify": ("folder",),
+}
+"""The kinds of data, beside the shapes, that can train a head of each task."""
 
-    The same seed, epoch and index give the same item, whatever the number of workers and wherever a run was resumed.
-    `epoch` counts from 0; it lies in shared memory, where workers that live on see it change.
-    """
 
-    def __init__(self, training: TrainingSettings | None) -> None:
-        self.seed = training.seed if training else 0
-        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+def _shapes(settings: DataSettings, image_size: tuple[int, int], task: str, training: TrainingSettings) -> DataSplits:
+    def make(split: str, count: int) -> Dataset[Item]:
+        if task == "classify":
+            return ShapesClasses(count, image_size, split, settings, training)
+        if task == "semantic":
+            return ShapesMaps(count, image_size, split, settings, training)
+        return ShapesDataset(count, image_size, task, split, settings, training)
 
-    @contextmanager
-    def seeded(self, index: int) -> Iterator[None]:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash((self.seed, int(self.epoch), index)) & (2**63 - 1))
-            yield
+    names = list(shapes.NAMES[: settings.classes])
+    names = [BACKGROUND, *names] if task == "semantic" else names
+    return DataSplits(make("train", settings.train_images), make("val", settings.val_images), names, [])
 
 
 class BoxItems(TrainingItems):
@@ -233,26 +186,6 @@ class DetectionDataset(BoxItems):
         return boxes, torch.tensor(record.labels, dtype=torch.int64), masks
 
 
-class ClassificationDataset(TrainingItems):
-    """Images with one class from files; `training` None for validation."""
-
-    def __init__(self, records: Sequence[Record], size: tuple[int, int], training: TrainingSettings | None) -> None:
-        super().__init__(training)
-        self.records = records
-        self.transform = classification_train(size, training) if training else classification_eval(size)
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, index: int) -> Item:
-        record = self.records[index]
-        image = read_image(record.path)
-        if image is None:
-            return Item(None, name=str(record.path))
-        with self.seeded(index):
-            return Item(self.transform(image), labels=torch.tensor(record.labels), name=str(record.path))
-
-
 class ShapesDataset(BoxItems):
     """The drawn shapes. Each image is drawn once a process and kept, as uint8, for masks with whose each pixel is."""
 
@@ -265,12 +198,10 @@ class ShapesDataset(BoxItems):
         settings: DataSettings,
         training: TrainingSettings,
     ) -> None:
-        super().__init__(size, training if split == "train" and task != "classify" else None, count)
+        super().__init__(size, training if split == "train" else None, count)
         self.task, self.split = task, split
         self.classes, self.most, self.seed = settings.classes, settings.max_objects, training.seed
         self.kept: dict[int, tuple[Tensor, Tensor, Tensor, Tensor | None]] = {}
-        augmented = split == "train" and task == "classify"
-        self.transform = classification_train(size, training) if augmented else None
 
     def name(self, index: int) -> str:
         return f"shapes/{self.split}/{index}"
@@ -284,19 +215,8 @@ class ShapesDataset(BoxItems):
             masks = (owner == torch.arange(1, len(labels) + 1)[:, None, None]).to(torch.uint8)
         return Sample(image, boxes, labels, masks)
 
-    def __getitem__(self, index: int) -> Item:
-        if self.task != "classify":
-            return super().__getitem__(index)
-        sample = self.load(index)
-        with self.seeded(index):
-            image = self.transform(sample.image) if self.transform else sample.image
-        return Item(image, labels=sample.labels, name=self.name(index))
-
     def _draw(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         options = {"split": self.split, "seed": self.seed, "classes": self.classes}
-        if self.task == "classify":
-            pixels, label = shapes.draw_one(index, self.size, **options)  # type: ignore[arg-type]
-            return _channels_first(pixels), torch.zeros(0, 4), torch.tensor([label]), None
         drawn = shapes.draw(index, self.size, most=self.most, **options)  # type: ignore[arg-type]
         pixels, boxes, labels, masks = drawn
         owner = None
@@ -321,60 +241,22 @@ def fitted(sample: Sample, size: tuple[int, int], name: str) -> Item:
     return item
 
 
-def collate_detection(items: list[Item]) -> Batch:
-    """Pads boxes to the fullest image of the batch: boxes [B, M, 4], labels [B, M] with -1 where padded."""
-    good, skipped = _readable(items)
-    most = max((len(i.labels) for i in good), default=0)
-    boxes = torch.zeros(len(good), most, 4)
-    labels = torch.full((len(good), most), -1, dtype=torch.int64)
-    for i, item in enumerate(good):
-        boxes[i, : len(item.labels)] = item.boxes
-        labels[i, : len(item.labels)] = item.labels
-    return Batch(_images(good), {"boxes": boxes, "labels": labels}, good, skipped)
-
-
-def collate_segmentation(items: list[Item]) -> Batch:
-    """What `collate_detection` gives, and masks uint8 [B, M, H/4, W/4]."""
-    batch = collate_detection(items)
-    size = tuple(batch.items[0].masks.shape[-2:]) if batch.items else (1, 1)
-    masks = torch.zeros(*batch.targets["labels"].shape, *size, dtype=torch.uint8)
-    for i, item in enumerate(batch.items):
-        masks[i, : len(item.labels)] = item.masks
-    batch.targets["masks"] = masks
-    return batch
-
-
-def collate_classification(items: list[Item]) -> Batch:
-    """Labels int64 [B]."""
-    good, skipped = _readable(items)
-    labels = torch.stack([i.labels[0] for i in good]) if good else torch.zeros(0, dtype=torch.int64)
-    return Batch(_images(good), labels, good, skipped)
-
-
-def _readable(items: list[Item]) -> tuple[list[Item], list[str]]:
-    return [i for i in items if i.image is not None], [i.name for i in items if i.image is None]
-
-
-def _images(items: list[Item]) -> Tensor:
-    images = [i.image for i in items if i.image is not None]
-    return to_float(torch.stack(images)) if images else torch.zeros(0, 3, 1, 1)
-
-
-COLLATE = {"detect": collate_detection, "segment": collate_segmentation, "classify": collate_classification}
-
-
 def make_loader(
     dataset: Dataset[Item], task: str, batch: int, *, shuffle: bool, workers: int = 0, seed: int = 0, pin: bool = False
 ) -> DataLoader[Item]:
-    """A loader whose order and augmentation follow from the seed alone."""
-    generator = torch.Generator().manual_seed(seed)
+    """A loader whose order and augmentation follow from the seed alone: its sampler's generator says the order.
+
+    That is not the loader's own generator: workers that live on draw from the latter in their first epoch only, so
+    that a run that is resumed would see another order.
+    """
+    order = RandomSampler(dataset, generator=torch.Generator().manual_seed(seed)) if shuffle else None  # type: ignore[arg-type]
     return DataLoader(
         dataset,
         batch_size=batch,
-        shuffle=shuffle,
+        sampler=order,
         num_workers=workers,
         collate_fn=COLLATE[task],
-        generator=generator,
+        generator=torch.Generator().manual_seed(seed),
         pin_memory=pin,
         persistent_workers=workers > 0,
         drop_last=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from designer.data.class_maps import holds_masks, read_masks
 from designer.data.coco import read_coco
 from designer.data.errors import DataError
 from designer.data.folder import read_folder
@@ -18,20 +19,23 @@ READERS: dict[str, Callable[[Path, str, str, int, float], tuple[Part, Part, list
     "yolo": read_yolo,
     "voc": read_voc,
     "folder": read_folder,
+    "masks": read_masks,
 }
 
 
-def read_parts(settings: DataSettings, seed: int = 0) -> tuple[Part, Part, list[str]]:
+def read_parts(settings: DataSettings, seed: int = 0, task: str = "") -> tuple[Part, Part, list[str]]:
     """Training part, validation part and class names of data that lies in files.
 
     Args:
         settings: the document's data section.
         seed: of what is held out where there is no validation part.
+        task: of the head; Pascal VOC has class maps beside its boxes, for `semantic`.
 
     Raises:
         DataError: for the built-in shapes, a missing path, and whatever the reader refuses.
     """
-    return READERS[settings.kind](files_of(settings), settings.train, settings.val, seed, settings.val_share)
+    kind = "masks" if task == "semantic" and settings.kind == "voc" else settings.kind
+    return READERS[kind](files_of(settings), settings.train, settings.val, seed, settings.val_share)
 
 
 def files_of(settings: DataSettings) -> Path:
@@ -63,6 +67,8 @@ def kind_of(path: Path) -> str:
         return "voc"
     if next(path.glob("*.json"), None) or next(path.glob("annotations/*.json"), None):
         return "coco"
+    if holds_masks(path):
+        return "masks"
     if any(p.is_dir() for p in path.iterdir()):
         return "folder"
-    raise DataError("It holds no data.yaml, no COCO JSON, no Annotations and no class folders.", path)
+    raise DataError("It holds no data.yaml, no COCO JSON, no Annotations, no masks and no class folders.", path)

@@ -6,7 +6,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from designer.data.class_maps import MaskFile
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -26,6 +29,7 @@ class Record:
         relative: whether boxes and outlines are fractions 0 to 1.
         outlines: of each box, what its object covers as COCO writes it: polygons [[x1, y1, x2, y2, ...], ...] or runs
             {"size": [height, width], "counts": ...}; None for a box without. Empty where boxes alone are read.
+        mask: the file that tells the class of each pixel, for semantic segmentation.
     """
 
     path: Path
@@ -33,6 +37,7 @@ class Record:
     labels: tuple[int, ...] = ()
     relative: bool = False
     outlines: tuple[Outline | None, ...] = ()
+    mask: MaskFile | None = None
 
 
 @dataclass

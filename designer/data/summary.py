@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from designer.data.errors import DataError
 from designer.data.readers import read_parts
 from designer.data.records import Record
 from designer.graph.training import DataSettings
@@ -18,6 +20,8 @@ FEW = 10
 """Examples of a class below which it is said that it will hardly be learned."""
 SMALL, MEDIUM = 32.0**2, 96.0**2
 """COCO's limits of small and medium objects, in square pixels of the original image."""
+MOSTLY = 0.9
+"""Share of pixels of one class from which on it is said."""
 UNEVEN = 20
 """How many times more often the most frequent class may occur than the rarest without a word."""
 
@@ -28,7 +32,7 @@ class PartSummary:
 
     Attributes:
         images: how many there are; `unreadable` of them could not be opened and are in no other figure of sizes.
-        objects: boxes, or labels of images where there are no boxes.
+        objects: boxes, or labels of images where there are no boxes, or classes that an image's mask shows.
         empty: images without any.
         by_class: objects of each class, by its index.
         images_of_class: images that show the class.
@@ -38,6 +42,7 @@ class PartSummary:
         relative_sizes: square root of each box's share of its image.
         aspect_ratios: width by height of each box.
         centres: where the middle of each box lies, as shares of the image's width and height.
+        pixels_of_class: pixels of each class, where there are masks of classes; else empty.
         by_size: boxes that are small, medium and large by COCO's limits, in pixels of the original.
     """
 
@@ -53,6 +58,7 @@ class PartSummary:
     relative_sizes: list[float]
     aspect_ratios: list[float]
     centres: list[tuple[float, float]]
+    pixels_of_class: list[int]
     by_size: dict[str, int]
 
 
@@ -75,6 +81,7 @@ def summarise_data(
     image_size: tuple[int, int],
     stride: int = 0,
     seed: int = 0,
+    task: str = "",
     cancelled: Callable[[], bool] = lambda: False,
 ) -> DataSummary | None:
     """Reads the labels and the headers of all images.
@@ -84,12 +91,13 @@ def summarise_data(
         image_size: height and width of the model's input.
         stride: image pixels of a cell of the finest map that the head reads; 0 when not known.
         seed: of what is held out.
+        task: of the head that the data is for.
         cancelled: asked before each image; None is given once it says yes.
 
     Raises:
         DataError: for whatever keeps the data from being read.
     """
-    train, val, names = read_parts(settings, seed)
+    train, val, names = read_parts(settings, seed, task)
     parts: list[PartSummary] = []
     for records in (train.records, val.records):
         found = _summarise(records, len(names), image_size, cancelled)
@@ -103,14 +111,20 @@ def summarise_data(
 def _summarise(
     records: Sequence[Record], classes: int, image_size: tuple[int, int], cancelled: Callable[[], bool]
 ) -> PartSummary | None:
-    counts = Counter(label for r in records for label in r.labels)
-    shown = Counter(label for r in records for label in set(r.labels))
-    per_image = Counter(len(r.labels) for r in records)
+    pixels = [0] * classes if any(r.mask is not None for r in records) else []
+    labels = []
+    for record in records:
+        if cancelled():
+            return None
+        labels.append(_labels(record, pixels))
+    counts = Counter(label for row in labels for label in row)
+    shown = Counter(label for row in labels for label in set(row))
+    per_image = Counter(map(len, labels))
     most = max(per_image, default=0)
     part = PartSummary(
         len(records), 0, sum(counts.values()), per_image[0], [counts[i] for i in range(classes)],
         [shown[i] for i in range(classes)], [per_image[i] for i in range(most + 1)], [], [], [], [], [],
-        {"small": 0, "medium": 0, "large": 0},
+        pixels, {"small": 0, "medium": 0, "large": 0},
     )  # fmt: skip
     sizes: Counter[tuple[int, int]] = Counter()
     for record in records:
@@ -126,6 +140,20 @@ def _summarise(
         _measure(part, record, size, image_size)
     part.image_sizes = [(w, h, n) for (w, h), n in sizes.most_common()]
     return part
+
+
+def _labels(record: Record, pixels: list[int]) -> tuple[int, ...]:
+    """The classes of an image; of one with a mask, those that it shows, whose pixels are added."""
+    if record.mask is None:
+        return record.labels
+    try:
+        counts = np.bincount(record.mask.read().ravel(), minlength=256)
+    except DataError:  # the check names it
+        return ()
+    there = [i for i in range(len(pixels)) if counts[i]]
+    for i in there:
+        pixels[i] += int(counts[i])
+    return tuple(there)
 
 
 def _measure(part: PartSummary, record: Record, size: tuple[int, int], image_size: tuple[int, int]) -> None:
@@ -160,6 +188,13 @@ def _remarks(names: list[str], train: PartSummary, val: PartSummary, stride: int
     if least and most > UNEVEN * least:
         often, rare = names[train.by_class.index(most)], names[train.by_class.index(least)]
         said.append(f"{often} occurs {most / least:.0f} times as often as {rare} ({most} and {least}).")
+    if train.pixels_of_class and (whole := sum(train.pixels_of_class)):
+        share, name = max(zip(train.pixels_of_class, names, strict=True))
+        if share > MOSTLY * whole:
+            said.append(
+                f"{share / whole:.0%} of the training pixels are {name}, so a model that finds nothing else looks "
+                "good by its pixels. Judge it by the IoU of the classes; weights of classes or a Dice loss may help."
+            )
     tiny = sum(min(side) < stride for side in train.box_sides)
     if tiny:
         said.append(

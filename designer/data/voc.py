@@ -129,13 +129,13 @@ def voc_images(path: Path, train: str = "", val: str = "") -> tuple[Path, list[s
     """
     root = _root(path)
     lists = root / "ImageSets" / "Main"
-    second = _names(lists, val or "val") if val or (lists / "val.txt").is_file() else None
+    second = listed_names(lists, val or "val") if val or (lists / "val.txt").is_file() else None
     if train:
-        return root, _names(lists, train), second
+        return root, listed_names(lists, train), second
     wanted = ("train",) if second is not None else ("train", "trainval")
     found = next((name for name in wanted if (lists / f"{name}.txt").is_file()), "")
     if found:
-        return root, _names(lists, found), second
+        return root, listed_names(lists, found), second
     held = set(second or ())
     return root, [p.stem for p in sorted((root / "Annotations").glob("*.xml")) if p.stem not in held], second
 
@@ -154,7 +154,12 @@ def _root(path: Path) -> Path:
     raise DataError("There is no folder Annotations. Give the folder with Annotations and JPEGImages.", path)
 
 
-def _names(lists: Path, name: str) -> list[str]:
+def listed_names(lists: Path, name: str) -> list[str]:
+    """The images that a list names.
+
+    Raises:
+        DataError: when there is no such list.
+    """
     path = lists / f"{name.removesuffix('.txt')}.txt"
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in lists.glob("*.txt") if "_" not in p.stem)) or "no lists"

@@ -83,10 +83,13 @@ class TrainingSettings(Section):
     scale: float = Field(0.0, ge=0, le=0.9, title="Zoom", description="0.5 zooms between 50 % and 150 %.")
     shear: float = Field(0.0, ge=0, le=45, title="Shear", description="Most degrees of shear, either way.")
     mosaic: float = Field(0.0, ge=0, le=1, title="Mosaic", description="Chance of four images in one.")
-    mixup: float = Field(0.0, ge=0, le=1, title="Mixup", description="Chance of two images in one; boxes only.")
+    mixup: float = Field(0.0, ge=0, le=1, title="Mixup", description="Chance of two images in one; not of masks.")
+    cutmix: float = Field(
+        0.0, ge=0, le=1, title="CutMix", description="Chance of a piece of another image; classes only."
+    )
     copy_paste: float = Field(0.0, ge=0, le=1, title="Copy-paste", description="Chance of pasted objects; masks only.")
     crop: float = Field(
-        0.0, ge=0, le=1, title="Random crop", description="Chance that a part fills the input; boxes and masks."
+        0.0, ge=0, le=1, title="Random crop", description="Chance that a part fills the input; not of classes."
     )
     crop_area: float = Field(
         0.5, ge=0.05, le=1, title="Crop area", description="Least share of an image in a crop; classes always crop."
@@ -98,8 +101,8 @@ OPTIMIZERS = {"sgd": "SGD", "adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSpro
 """What they are called."""
 
 AUGMENTATION = (
-    "flip", "flip_vertical", "jitter", "rotate", "translate", "scale", "shear", "mosaic", "mixup", "copy_paste",
-    "crop",
+    "flip", "flip_vertical", "jitter", "rotate", "translate", "scale", "shear", "mosaic", "mixup", "cutmix",
+    "copy_paste", "crop",
 )  # fmt: skip
 """Settings that change training images; each is off at 0."""
 
@@ -116,12 +119,12 @@ class AdviceSettings(Section):
 
 
 class DataSettings(Section):
-    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco), or a folder (voc, class folders)."""
+    """Which images. `path` is a data.yaml (yolo), a folder or JSON file (coco), or a folder (the others)."""
 
-    kind: Literal["shapes", "coco", "yolo", "voc", "folder"] = Field(
+    kind: Literal["shapes", "coco", "yolo", "voc", "masks", "folder"] = Field(
         "shapes",
         title="Data",
-        description="Built-in shapes, COCO JSON, YOLO folders, Pascal VOC, or a folder of class folders.",
+        description="Built-in shapes, COCO JSON, YOLO folders, Pascal VOC, images with masks, or class folders.",
     )
     path: str = Field("", title="Path", description="File or folder of the data set.")
     train: str = Field(

@@ -14,7 +14,8 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 
-from designer.data.dataset import Batch, load_dataset, make_loader
+from designer.data.dataset import load_dataset, make_loader
+from designer.data.items import Batch
 from designer.engine.compile import compile_document
 from designer.engine.pretrained import load_pretrained
 from designer.graph.errors import NetwrightError
@@ -183,7 +184,7 @@ class Trainer:
         The order and the augmentation of an epoch follow from (seed, epoch), so a resumed run sees the same batches.
         """
         done, state = self.batch, self._rng if self.batch else None
-        generator = self.loader.generator
+        generator = self.loader.sampler.generator  # type: ignore[attr-defined]
         assert generator is not None
         generator.manual_seed(self.settings.seed * 1_000_003 + self.epoch)
         self.splits.train.epoch.fill_(self.epoch)  # type: ignore[attr-defined]  # mosaic ends before the last epochs

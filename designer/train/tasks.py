@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from designer.data.dataset import Batch
+from designer.data.items import Batch
 from designer.data.masks import found_runs
 from designer.engine.compile import Compiled
 from designer.graph.errors import GraphError

@@ -26,7 +26,7 @@ _CHOICES = {
     "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
     "off": "Off", "ram": "Memory", "disk": "Disk",
 }  # fmt: skip
-KINDS = ("shapes", "coco", "yolo", "voc", "folder")
+KINDS = ("shapes", "coco", "yolo", "voc", "masks", "folder")
 
 
 class TrainForm(QScrollArea):

@@ -12,6 +12,7 @@ _DATA_KINDS = {
     "coco": "COCO JSON",
     "yolo": "YOLO folder",
     "voc": "Pascal VOC",
+    "masks": "Mask folders",
     "folder": "Class folders",
 }
 

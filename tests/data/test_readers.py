@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 
 from designer.data.coco import read_coco
-from designer.data.dataset import collate_detection, load_dataset, make_loader
+from designer.data.dataset import load_dataset, make_loader
 from designer.data.errors import DataError
 from designer.data.folder import read_folder
+from designer.data.items import collate_detection
 from designer.data.readers import read_parts
 from designer.data.transforms import letterbox
 from designer.data.yolo import label_file, read_yolo
