@@ -13,7 +13,6 @@ from typing import Any
 from NodeGraphQt import NodeGraph
 from NodeGraphQt.qgraphics.node_abstract import AbstractNodeItem
 from NodeGraphQt.qgraphics.pipe import PipeItem
-from NodeGraphQt.qgraphics.port import PortItem
 from NodeGraphQt.widgets.viewer import NodeViewer
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Signal
 from PySide6.QtGui import QCursor
@@ -42,7 +41,6 @@ _Pairs = list[tuple[CanvasPort, CanvasPort]]
 # What our subclasses rely on that NodeGraphQt does not promise: names that its constructors set or its classes have.
 _SET_BY_INIT: dict[type, tuple[str, ...]] = {
     AbstractNodeItem: ("_properties", "_width", "_height"),
-    PortItem: ("_pipes", "_name", "_hovered", "_locked", "_port_type", "_multi_connection", "_display_name"),
     PipeItem: ("_input_port", "_output_port"),
     NodeViewer: ("_scene_range", "_update_scene", "_cursor_text", "_SLICER_PIPE", "_LIVE_PIPE", "setScene"),
     NodeGraph: ("_viewer", "_undo_stack", "_wire_signals"),

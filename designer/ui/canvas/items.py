@@ -1,8 +1,7 @@
 """Nodes and their ports on the canvas: what they hold and where it lies; `paint.py` draws it.
 
-The items are NodeGraphQt's own classes with their content replaced: one item a node instead of ten (text, icon and
-cross are children there) and ports without content of their own, which is what lets 1000 nodes pan at the speed of
-the screen.
+Nodes are NodeGraphQt's own class with its content replaced: one item each instead of ten (text, icon, cross and ports
+are children there), which is what lets 1000 nodes pan at the speed of the screen.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from NodeGraphQt.constants import PortTypeEnum
 from NodeGraphQt.qgraphics.node_abstract import AbstractNodeItem
-from NodeGraphQt.qgraphics.port import PortItem
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
@@ -47,6 +44,7 @@ class Frame(Protocol):
     is_rough: bool
     snaps_now: bool
     labelled: list[Any]
+    gathering: Any
 
 
 class Host(Protocol):
@@ -99,55 +97,53 @@ def guarded_draw(draw: Callable[[Any, QPainter, QRectF], None]) -> Callable[[Any
 _told: set[str] = set()
 
 
-class CanvasPort(PortItem):
-    """One input or output of a node. It has no content of its own: the node paints it.
+class CanvasPort:
+    """One input or output of a node, which paints it and answers for it.
 
-    NodeGraphQt's constructor is passed over: it sets up hovering, caching and position signals for every port, which
-    made up half of the time to open a document.
+    No item of the scene: as NodeGraphQt's `PortItem`, the ports of 1000 nodes with 8 each took half of the time to open
+    them, and Qt asks every item under a frame before it paints.
+
+    Attributes:
+        node: the card that it belongs to.
+        at: its middle, in the card's coordinates.
+        connected_pipes: the wires that hang on it (NodeGraphQt's name, which its pipes ask for).
+        lit: while a wire is dragged, whether it would fit here; None when none is.
     """
 
-    _hovered = _locked = False
-    _display_name = True
-
-    def __init__(self, parent: NodeItem, text: cards.PortText, is_input: bool) -> None:
-        QGraphicsItem.__init__(self, parent)
-        self.setFlag(_Flag.ItemHasNoContents)
-        self._pipes: list[Any] = []
-        self._name, self.label = text.name, text.label
+    def __init__(self, node: NodeItem, text: cards.PortText, is_input: bool) -> None:
+        self.node, self.is_input = node, is_input
+        self.name, self.label = text.name, text.label
         self.kind: PortKind = text.kind
-        self._port_type = PortTypeEnum.IN.value if is_input else PortTypeEnum.OUT.value
-        self._multi_connection = not is_input
-        self.is_input = is_input
+        self.at = QPointF()
+        self.connected_pipes: list[Any] = []
         self.lit: bool | None = None
-        """While a wire is dragged: whether it would fit here; None when none is."""
 
-    def boundingRect(self) -> QRectF:
-        return _PORT_BOX
+    def add_pipe(self, wire: Any) -> None:
+        self.connected_pipes.append(wire)
+
+    def remove_pipe(self, wire: Any) -> None:
+        self.connected_pipes.remove(wire)
 
     def centre(self) -> QPointF:
         """In scene coordinates; of a node in a folded frame, where its wires enter or leave that frame."""
-        frame = self.parentItem().frame
-        return self.scenePos() if frame is None or not frame.is_folded else frame.border(is_input=self.is_input)
-
-    # Qt's own: NodeGraphQt's follows the scene position, which our node does for all its ports at once.
-    itemChange = QGraphicsItem.itemChange
+        frame = self.node.frame
+        if frame is None or not frame.is_folded:
+            return self.node.pos() + self.at
+        return frame.border(is_input=self.is_input)
 
     @property
     def key(self) -> tuple[str, str]:
         """Node id and wire-level port name."""
-        return self.parentItem().id, self._name
+        return self.node.id, self.name
 
     def tip(self) -> str:
         """What the pointer resting on the port tells: its shape where it is known, else what it takes."""
-        info = self.parentItem().outputs.get(self._name) if not self.is_input else None
-        if info is None and self._pipes:
-            info = self._pipes[0].info
+        info = self.node.outputs.get(self.name) if not self.is_input else None
+        if info is None and self.connected_pipes:
+            info = self.connected_pipes[0].info
         if info is not None:
-            return cards.shape_line(self._name, info)
-        return f"{self._name}: {'takes' if self.is_input else 'gives'} {self.kind}"
-
-
-_PORT_BOX = QRectF(-PORT, -PORT, 2 * PORT, 2 * PORT)
+            return cards.shape_line(self.name, info)
+        return f"{self.name}: {'takes' if self.is_input else 'gives'} {self.kind}"
 
 
 class NodeItem(AbstractNodeItem):
@@ -174,7 +170,6 @@ class NodeItem(AbstractNodeItem):
             _Flag.ItemIsSelectable
             | _Flag.ItemIsMovable
             | _Flag.ItemSendsGeometryChanges
-            | _Flag.ItemContainsChildrenInShape
         )
         self.setAcceptHoverEvents(True)
         self.node, self.spec, self.host = node, spec, host
@@ -233,11 +228,6 @@ class NodeItem(AbstractNodeItem):
     def set_ports(self, inputs: Sequence[cards.PortText], outputs: Sequence[cards.PortText]) -> None:
         """Gives the node these ports. Ports that stay keep their wires; wires of ports that go must be gone already."""
         wanted = {(True, p.name): p for p in inputs} | {(False, p.name): p for p in outputs}
-        for key in [k for k in self.ports if k not in wanted]:
-            port = self.ports.pop(key)
-            port.setParentItem(None)
-            if (scene := port.scene()) is not None:
-                scene.removeItem(port)
         self.ports = {key: self._port(key, text) for key, text in wanted.items()}
         rows = max(len(inputs), len(outputs))
         self.compact = rows <= 1 and not any(p.label for p in wanted.values())
@@ -245,7 +235,7 @@ class NodeItem(AbstractNodeItem):
         for side, texts in ((True, inputs), (False, outputs)):
             for row, text in enumerate(texts):
                 y = HEADER / 2 if self.compact else HEADER + (row + 0.5) * ROW
-                self.ports[side, text.name].setPos(0 if side else self._width, y)
+                self.ports[side, text.name].at = QPointF(0 if side else self._width, y)
         self._pull_wires()
         if self.frame is not None:
             self.frame.follow()
@@ -288,7 +278,7 @@ class NodeItem(AbstractNodeItem):
         """The nearest port within `reach` of a scene point, with its distance."""
         best: tuple[float, CanvasPort] | None = None
         for port in self.ports.values():
-            gap = port.scenePos() - point
+            gap = self.pos() + port.at - point
             distance = (gap.x() ** 2 + gap.y() ** 2) ** 0.5
             if distance <= reach and (best is None or distance < best[0]):
                 best = distance, port
@@ -330,7 +320,7 @@ class NodeItem(AbstractNodeItem):
 
     def _pull_wires(self) -> None:
         for port in self.ports.values():
-            for wire in port._pipes:
+            for wire in port.connected_pipes:
                 wire.follow()
 
     # -- drawing -------------------------------------------------------------------------------------------------------
@@ -345,7 +335,9 @@ class NodeItem(AbstractNodeItem):
     def paint(self, painter: QPainter, scale: float) -> None:
         look = self.host.look
         band = look.band(scale)
-        if band.is_near:
+        if (frame := self.host.viewer.gathering) is not None:
+            frame.nodes.append(self)
+        elif band.is_near:
             paint.draw_node(painter, self, look)
         else:
             paint.draw_block(painter, self, look, band)

@@ -53,8 +53,14 @@ class FarLayer:
         for table in (self._stale, self._rects, self._lines, self._colour):
             table.clear()
 
-    def draw(self, painter: QPainter, look: Look) -> None:
-        """Draws everything, wires first."""
+    def draw(self, painter: QPainter, look: Look, wires: QColor | None = None) -> None:
+        """Draws everything, wires first.
+
+        Args:
+            painter: in scene coordinates, at any scale.
+            look: the theme's colours.
+            wires: one colour for all of them, for a map in which a block is a pixel or two and keeps at least that.
+        """
         for item in self._stale:
             if isinstance(item, NodeItem):
                 self._put_node(item, look)
@@ -63,12 +69,12 @@ class FarLayer:
         self._stale.clear()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         for rgb, lines in self._lines.items():
-            pen = look.pen(QColor.fromRgb(rgb), 0)  # width 0 is one pixel at any scale
-            painter.setPen(pen)
+            painter.setPen(look.pen(wires or QColor.fromRgb(rgb), 0))  # width 0 is one pixel at any scale
             painter.drawLines([line for wire in lines.values() for line in wire])
-        painter.setPen(Qt.PenStyle.NoPen)
         for rgb, rects in self._rects.items():
-            painter.setBrush(QColor.fromRgb(rgb))
+            colour = QColor.fromRgb(rgb)
+            painter.setPen(look.pen(colour, 0) if wires else Qt.PenStyle.NoPen)
+            painter.setBrush(colour)
             painter.drawRects(list(rects.values()))
 
     def _put_node(self, item: NodeItem, look: Look) -> None:

@@ -121,17 +121,15 @@ class Minimap(QWidget):
         painter.setPen(look.pen(look.edge, 1))
         painter.setBrush(look.card)
         painter.drawRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5))
-        painter.setPen(look.pen(look.faint, 0))
-        for wire in (w for w in self._mirror.wires.values() if w.isVisible()):
-            painter.drawLine(self.to_map(wire.output_port.centre()), self.to_map(wire.input_port.centre()))
+        painter.save()
+        painter.translate(self.to_map(QPointF(0, 0)))
+        painter.scale(self._scale(), self._scale())
+        self._viewer.far.draw(painter, look, wires=look.faint)
+        painter.restore()
         painter.setPen(Qt.PenStyle.NoPen)
         for frame in (f for f in self._mirror.frames.values() if f.is_folded):
             painter.setBrush(frame.colour(look))
             painter.drawRect(self._rect(frame.scene_box()))
-        for item in (n for n in self._mirror.nodes.values() if not n.is_folded):
-            painter.setBrush(look.accent if item.isSelected() else look.severity(item.severity) or item.stripe())
-            box = self._rect(item.scene_card())
-            painter.drawRect(QRectF(box.topLeft(), box.size().expandedTo(QRectF(0, 0, 2, 2).size())))
         painter.end()
         return picture
 

@@ -98,6 +98,7 @@ class Mirror:
         self.nodes, self.wires, self.frames = {}, {}, {}
         self.viewer.far.clear()
         if self.document is not None:
+            self.viewer.many_come(len(self.document.data.nodes))
             for node in self.document.data.nodes:
                 self._draw_node(node)
             for wire in self.document.data.wires:
@@ -108,7 +109,8 @@ class Mirror:
         self.viewer.count_changed(len(self.nodes))
         self.viewer.viewport().setUpdatesEnabled(True)
         self.on_touched()
-        self.show_result(self._result)
+        if self._result:
+            self.place_labels()
 
     def set_look(self, look: Look) -> None:
         """Takes over another theme."""
@@ -194,7 +196,8 @@ class Mirror:
         item = NodeItem(node, self._spec(node.component), self)
         self.nodes[node.id] = item
         self._update_ports(node.id)
-        self._show_node(item)
+        if self._result:
+            self._show_node(item)
         self.viewer.add_item(item)
 
     def _draw_wire(self, wire: Wire, *, grow: bool) -> None:
@@ -210,7 +213,8 @@ class Mirror:
             self,
         )
         self.wires[wire.id] = item
-        self._show_wire(item)
+        if self._result:
+            self._show_wire(item)
         self.viewer.add_item(item)
         if item.output_port.node.is_folded:
             self._show_inner(item)

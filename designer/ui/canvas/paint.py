@@ -21,6 +21,8 @@ RADIUS = 8.0
 _LEFT, _RIGHT = 20.0, 12.0
 _TITLE_Y, _SUBTITLE_Y = 20.0, 36.0
 """Baselines."""
+TITLE, SUBTITLE = QPointF(_LEFT, _TITLE_Y), QPointF(_LEFT, _SUBTITLE_Y)
+"""Where the two lines of a card begin."""
 _GAP = "  ·  "
 _SIGN = 14.0
 """Width of the error and frozen signs."""
@@ -116,14 +118,24 @@ def draw_node(painter: QPainter, item: NodeItem, look: Look) -> None:
         painter.setOpacity(0.5)
     _draw_card(painter, item, look)
     _draw_texts(painter, item, lines_of(item, look, look.bands[0]), look)
-    opacity, is_rough = painter.opacity(), item.host.viewer.is_rough
-    if is_rough:
-        _draw_rough_ports(painter, item, look)
-        return
+    opacity = painter.opacity()
     for port in item.ports.values():
         _draw_port(painter, item, port, look, opacity)
         if port.label:
             _name_port(painter, item, port, look, look.small)
+
+
+def fill_of(item: NodeItem, look: Look) -> QColor:
+    """What a card is filled with from near."""
+    if item.heat is not None:
+        return look.heat(item.heat)
+    return look.blend(look.ice, look.card, 0.1) if item.node.frozen else look.card
+
+
+def edge_of(item: NodeItem, look: Look) -> QColor:
+    """The colour of its rim from near."""
+    loud = look.accent if item.isSelected() else look.severity(item.severity)
+    return loud or (look.faint if item.under_pointer else look.edge)
 
 
 def _draw_card(painter: QPainter, item: NodeItem, look: Look) -> None:
@@ -135,14 +147,10 @@ def _draw_card(painter: QPainter, item: NodeItem, look: Look) -> None:
     if selected:
         painter.setBrush(look.halo)
         painter.drawRoundedRect(card.adjusted(-4, -4, 4, 4), RADIUS + 4, RADIUS + 4)
-    fill = look.blend(look.ice, look.card, 0.1) if item.node.frozen else look.card
-    if item.heat is not None:
-        fill = look.heat(item.heat)
-    loud = look.accent if selected else look.severity(item.severity)
-    edge = loud or (look.faint if item.under_pointer else look.edge)
+    is_loud = selected or look.severity(item.severity) is not None
     style = Qt.PenStyle.DashLine if item.spec is None or item.node.disabled else Qt.PenStyle.SolidLine
-    painter.setPen(look.pen(edge, 1.6 if loud else 1.0, style))
-    painter.setBrush(fill)
+    painter.setPen(look.pen(edge_of(item, look), 1.6 if is_loud else 1.0, style))
+    painter.setBrush(fill_of(item, look))
     painter.drawRoundedRect(card, RADIUS, RADIUS)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(item.stripe())
@@ -154,10 +162,10 @@ def _draw_card(painter: QPainter, item: NodeItem, look: Look) -> None:
 def _draw_texts(painter: QPainter, item: NodeItem, lines: Lines, look: Look) -> None:
     painter.setFont(look.title)
     painter.setPen(look.muted if item.is_waiting else look.text)
-    painter.drawText(QPointF(_LEFT, _TITLE_Y), lines.title)
+    painter.drawText(TITLE, lines.title)
     painter.setFont(look.small)
     painter.setPen(look.muted if item.heat is None else look.text)
-    painter.drawText(QPointF(_LEFT, _SUBTITLE_Y), lines.subtitle)
+    painter.drawText(SUBTITLE, lines.subtitle)
     if item.node.frozen:
         draw_snowflake(painter, QPointF(lines.end - _SIGN / 2 + 2, _TITLE_Y - 4.5), look.ice)
     badge = look.severity(item.severity)
@@ -197,13 +205,13 @@ def _draw_port(
     painter: QPainter, item: NodeItem, port: CanvasPort, look: Look, opacity: float, size: float = 1.0
 ) -> None:
     """A disc, hollow without a wire. While a wire is dragged, ports that it fits are lit and the others fade."""
-    colour, at = look.kind(port.kind), port.pos()
+    colour, at = look.kind(port.kind), port.at
     painter.setOpacity(opacity * 0.25 if port.lit is False else opacity)
     if port.lit:
         painter.setPen(look.pen(look.halo, 5 * size))
         painter.setBrush(look.accent)
         painter.drawEllipse(at, 6 * size, 6 * size)
-    elif port._pipes:
+    elif port.connected_pipes:
         painter.setPen(look.pen(look.canvas, 2))
         painter.setBrush(colour)
         painter.drawEllipse(at, 5.2 * size, 5.2 * size)
@@ -214,25 +222,10 @@ def _draw_port(
     painter.setOpacity(opacity)
 
 
-def _draw_rough_ports(painter: QPainter, item: NodeItem, look: Look) -> None:
-    """Squares, in one call for each look that a port has: discs of 36 cards with 8 ports take 5 ms a frame."""
-    boxes: dict[tuple[int, bool], list[QRectF]] = {}
-    for port in item.ports.values():
-        at, wired = port.pos(), bool(port._pipes)
-        half = 4.5 if wired else 3.5
-        key = look.kind(port.kind).rgb(), wired
-        boxes.setdefault(key, []).append(QRectF(at.x() - half, at.y() - half, 2 * half, 2 * half))
-    for (rgb, wired), found in boxes.items():
-        colour = QColor.fromRgb(rgb)
-        painter.setPen(Qt.PenStyle.NoPen if wired else look.pen(colour, 1.5))
-        painter.setBrush(colour if wired else look.canvas)
-        painter.drawRects(found)
-
-
 def _name_port(painter: QPainter, item: NodeItem, port: CanvasPort, look: Look, font: QFont) -> None:
     painter.setFont(font)
-    quiet = port.lit is False or not port._pipes
+    quiet = port.lit is False or not port.connected_pipes
     painter.setPen(look.text if item.heat is not None else look.faint if quiet else look.muted)
     left = 13 if port.is_input else item.width / 2
-    box = QRectF(left, port.pos().y() - 10, item.width / 2 - 13, 20)
+    box = QRectF(left, port.at.y() - 10, item.width / 2 - 13, 20)
     painter.drawText(box, _ON_LEFT if port.is_input else _ON_RIGHT, port.label)

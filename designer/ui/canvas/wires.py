@@ -46,7 +46,7 @@ class WireItem(PipeItem):
         self.setZValue(WIRE_Z)
         self.wire_id, self.host = wire.id, host
         self._input_port, self._output_port = target, source
-        self._ends = source.parentItem(), target.parentItem()
+        self._ends = source.node, target.node
         source.add_pipe(self)
         target.add_pipe(self)
         self.label = self.reason = ""
@@ -157,8 +157,10 @@ class WireItem(PipeItem):
 
     @guarded
     def paint(self, painter: QPainter, scale: float) -> None:
-        look = self.host.look
-        painter.setPen(self.pen_for(look))
+        if (frame := self.host.viewer.gathering) is not None:
+            frame.wires.append(self)
+            return
+        painter.setPen(self.pen_for(self.host.look))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPath(self.path())
         if self.label_at is not None:

@@ -16,6 +16,7 @@ from designer.ui.canvas import lod
 from designer.ui.canvas.items import GRID, NodeItem, guarded_draw
 from designer.ui.canvas.look import Band, Look
 from designer.ui.canvas.points import PointItem
+from designer.ui.canvas.rough import RoughFrame
 from designer.ui.canvas.wires import WireItem
 
 SMALLEST, LARGEST = 0.08, 2.5
@@ -53,9 +54,11 @@ class ZoomedView(NodeViewer):
         self._filled = QRectF()
         """Where none is blank."""
         self.is_rough = False
-        """Whether a large document is being zoomed: wires and ports are then drawn without smoothing and words."""
+        """Whether a large document is being zoomed: what is in sight is then drawn together, without smoothing."""
         self.snaps_now = False
         """Whether nodes that move keep to the dots of the grid."""
+        self.gathering: RoughFrame | None = None
+        """Takes the items of a frame that is drawn together; None while they paint themselves."""
         self.labelled: list[WireItem] = []
         """Wires painted in this frame that have a label."""
         super().__init__()
@@ -86,6 +89,11 @@ class ZoomedView(NodeViewer):
         # Items without content ask for no repaint.
         if self._is_far:
             self.viewport().update()
+
+    def many_come(self, count: int) -> None:
+        """So many nodes are about to come: of a large document only those that are then in sight get content."""
+        if count > lod.MANY:
+            self._set_far(True)
 
     def count_changed(self, count: int) -> None:
         """How many nodes there are decides how they are drawn from afar."""
@@ -136,7 +144,7 @@ class ZoomedView(NodeViewer):
     def near_layer(self) -> Iterator[None]:
         """Every item draws itself in here, whatever the zoom: for a picture of the whole."""
         was, was_rough = self._is_far, self.is_rough
-        self._is_far = self.is_rough = False
+        self._is_far, self.is_rough, self.gathering = False, False, None
         for item in list(self._blank):
             self._fill(item)
         try:
@@ -253,6 +261,7 @@ class ZoomedView(NodeViewer):
     def drawBackground(self, painter: QPainter, rect: QRectF) -> None:
         """The dot grid: one tile repeated, which is a hundred times faster than thousands of points."""
         self.labelled.clear()
+        self.gathering = RoughFrame() if self.is_rough and self.band.is_near else None
         step = float(GRID)
         while step * self.zoom < _FINEST:
             step *= 2
@@ -269,6 +278,8 @@ class ZoomedView(NodeViewer):
         """The far layer in place of the items; from near, the shapes on the wires, over every wire that crosses."""
         if self._is_far:
             self.far.draw(painter, self.look)
+        elif self.gathering is not None:
+            self.gathering.draw(painter, self.look)
         elif not self.is_rough:
             for wire in self.labelled:
                 wire.draw_label(painter, self.look)
