@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -47,6 +49,7 @@ class Index:
         self.data = data
         self.nodes: dict[str, Node] = {n.id: n for n in data.nodes}
         self.wires: dict[str, Wire] = {w.id: w for w in data.wires}
+        self._titles = Counter(n.title for n in data.nodes)
         self.incoming: dict[str, dict[str, Wire]] = {n: {} for n in self.nodes}
         self.outgoing: dict[str, dict[str, Wire]] = {n: {} for n in self.nodes}
         for wire in data.wires:
@@ -63,12 +66,11 @@ class Index:
 
     def free_title(self, base: str) -> str:
         """`base`, or with the next free number when it is taken."""
-        taken = {n.title for n in self.nodes.values()}
-        if base not in taken:
+        if not self._titles[base]:
             return base
         stem = re.sub(r" \d+$", "", base)
         number = 2
-        while f"{stem} {number}" in taken:
+        while self._titles[f"{stem} {number}"]:
             number += 1
         return f"{stem} {number}"
 
@@ -78,12 +80,17 @@ class Index:
             case NodeAdded(node, index):
                 data.nodes.insert(index, node)
                 self.nodes[node.id] = node
+                self._titles[node.title] += 1
                 self.incoming[node.id], self.outgoing[node.id] = {}, {}
             case NodeRemoved(node, index):
                 del data.nodes[index]
+                self._titles[node.title] -= 1
                 for table in (self.nodes, self.incoming, self.outgoing):
                     del table[node.id]
-            case NodeChanged(node_id, field, _, new):
+            case NodeChanged(node_id, field, old, new):
+                if field == "title":
+                    self._titles[old] -= 1
+                    self._titles[new] += 1
                 _set_node(self.nodes[node_id], field, new)
             case WireAdded(wire, index):
                 data.wires.insert(index, wire)
@@ -129,6 +136,11 @@ class Index:
                     seen.add(wire.target)
                     stack.append(wire.target)
         return False
+
+
+def place_of(item: Any, items: Sequence[Any]) -> int:
+    """Where this very item is. `list.index` would compare with all before it, field by field."""
+    return next(i for i, other in enumerate(items) if other is item)
 
 
 def _set_node(node: Node, field: str, value: Any) -> None:

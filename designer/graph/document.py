@@ -182,7 +182,7 @@ class Document:
                 elif group.nodes:
                     self.remove_group(group)
             for node in found:
-                self._do("Delete", [NodeRemoved(node, self.data.nodes.index(node))])
+                self._do("Delete", [NodeRemoved(node, primitives.place_of(node, self.data.nodes))])
 
     def connect(self, source: str | Node, target: str | Node, source_port: str = "", target_port: str = "") -> Wire:
         """Wires two ports, replacing the wire on an occupied single input.
@@ -215,7 +215,7 @@ class Document:
     def disconnect(self, wire: str | Wire) -> None:
         found = self.wire(wire)
         name = f"Disconnect {self.node(found.target).title}" if found.target in self._index.nodes else "Delete wire"
-        self._do(name, [WireRemoved(found, self.data.wires.index(found))])
+        self._do(name, [WireRemoved(found, primitives.place_of(found, self.data.wires))])
 
     def set_param(self, node: str | Node, name: str, value: Any) -> None:
         """Sets a parameter. A value out of range is kept and reported as a problem, so that typing is never refused."""
@@ -278,7 +278,7 @@ class Document:
         return group
 
     def remove_group(self, group: Group) -> None:
-        self._do(f"Ungroup {group.title}", [GroupRemoved(group, self.data.groups.index(group))])
+        self._do(f"Ungroup {group.title}", [GroupRemoved(group, primitives.place_of(group, self.data.groups))])
 
     def set_group(self, group: Group, **fields: Any) -> None:
         changes: list[Change] = [

@@ -162,6 +162,25 @@ def test_copy_and_paste_keep_inner_wires_and_settings(chain):
         paste_nodes(doc, "no nodes at all")
 
 
+def test_a_folded_frame_is_pasted_folded(chain):
+    doc, (first, second) = chain[0], chain[1:3]
+    doc.add_group("Trunk", [first, second], folded=True, color="#336699")
+    paste_nodes(doc, copy_nodes(doc, [first.id, second.id]))
+    assert [(g.title, g.folded, g.color) for g in doc.data.groups] == [("Trunk", True, "#336699")] * 2
+
+
+def test_titles_are_free_again_after_a_deletion_and_a_renaming(doc):
+    first, extra = doc.add("block.conv", title="Stem"), "Stem 2"
+    assert doc.add("block.conv", title="Stem").title == extra
+    doc.rename(first, "Other")
+    assert doc.add("block.conv", title="Stem").title == "Stem"
+    doc.undo()
+    doc.undo()
+    assert doc.add("block.conv", title="Stem").title == "Stem 3"
+    doc.remove(first)
+    assert doc.add("block.conv", title="Stem").title == "Stem"
+
+
 def test_bypass_wires_past_a_disabled_node(chain):
     doc, image, a, b = chain
     doc.set_disabled(a, True)

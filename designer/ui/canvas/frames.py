@@ -185,10 +185,10 @@ class FrameItem(QGraphicsItem):
         painter.setBrush(look.blend(colour, look.card, _BAR_TINT))
         painter.drawRoundedRect(self._box.adjusted(0, 0, -5, -5), 7, 7)
         band = look.band(scale)
-        font, metrics = look.title_font(band.title)
+        room = self._box.adjusted(28, 0, -12, -5 if not band.has_subtitles else -22)
+        font, metrics = look.fitting_font(self.content.title, room.width(), band.title)
         painter.setFont(font)
         painter.setPen(look.text)
-        room = self._box.adjusted(28, 0, -12, -5 if not band.has_subtitles else -22)
         title = metrics.elidedText(self.content.title, Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
         if band.has_subtitles:

@@ -166,11 +166,7 @@ class NodeItem(AbstractNodeItem):
         # NodeGraphQt's constructor is passed over: every setter that it calls comes back through `itemChange`.
         QGraphicsItem.__init__(self)
         self._properties = {"id": node.id, "name": node.title, "type_": node.component, "selected": False}
-        self.setFlags(
-            _Flag.ItemIsSelectable
-            | _Flag.ItemIsMovable
-            | _Flag.ItemSendsGeometryChanges
-        )
+        self.setFlags(_Flag.ItemIsSelectable | _Flag.ItemIsMovable | _Flag.ItemSendsGeometryChanges)
         self.setAcceptHoverEvents(True)
         self.node, self.spec, self.host = node, spec, host
         self.ports: dict[tuple[bool, str], CanvasPort] = {}

@@ -116,6 +116,11 @@ class Look:
         """The font of titles that have room, no larger than a size in scene units."""
         return next(((f, m) for f, m in self.blocks if f.pixelSize() <= largest), self.blocks[-1])
 
+    def fitting_font(self, text: str, room: float, largest: int) -> tuple[QFont, QFontMetricsF]:
+        """The largest font up to a size in which a title has room; the smallest where it has none."""
+        fonts = [(f, m) for f, m in self.blocks if f.pixelSize() <= largest]
+        return next(((f, m) for f, m in fonts if m.horizontalAdvance(text) <= room), fonts[-1])
+
     def kind(self, kind: str) -> QColor:
         """The colour of a port kind."""
         return self._kinds.get(kind, self.faint)

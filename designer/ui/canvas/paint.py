@@ -65,8 +65,7 @@ def _near_lines(item: NodeItem, look: Look, band: Band) -> Lines:
 def _far_lines(item: NodeItem, look: Look, band: Band) -> Lines:
     """The title as large as it fits, and no larger than can be read well."""
     wide = item.width - 20
-    fonts = [(f, m) for f, m in look.blocks if f.pixelSize() <= band.title]
-    font, metrics = next(((f, m) for f, m in fonts if m.horizontalAdvance(item.name) <= wide), fonts[-1])
+    font, metrics = look.fitting_font(item.name, wide, band.title)
     subtitle = _subtitle(item, band.small_metrics, wide) if band.has_subtitles else ""
     return Lines(band, metrics.elidedText(item.name, Qt.TextElideMode.ElideRight, wide), font, subtitle, wide)
 
