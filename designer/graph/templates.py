@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,28 @@ if TYPE_CHECKING:
 STARTS = ("quick-start", "shapes-classifier")
 """Those that train on drawn shapes, without data of one's own."""
 GROUPS = {"detect": "Detectors", "segment": "Segmenters", "classify": "Classifiers"}
+
+
+SKETCHES = assets_dir() / "templates" / "sketches.json"
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A small picture of a model.
+
+    Attributes:
+        nodes: x and y from 0 to 1, and the category of the component.
+        wires: from which of them to which.
+    """
+
+    nodes: list[tuple[float, float, str]]
+    wires: list[tuple[int, int]]
+
+
+@cache
+def sketches() -> dict[str, Sketch]:
+    """The pictures by the templates' names, as `assets/make_sketches.py` has drawn them."""
+    return {name: Sketch(**raw) for name, raw in json.loads(SKETCHES.read_text(encoding="utf-8")).items()}
 
 
 @dataclass(frozen=True)

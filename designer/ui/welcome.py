@@ -9,8 +9,9 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from designer.graph.templates import Template
+from designer.graph.templates import Template, sketches
 from designer.ui import glyphs, theme
+from designer.ui.sketch import SketchPicture
 from designer.ui.widgets import Clickable, ElidedLabel, button, clear, column, label, row, widgets_in
 
 _GLYPHS = {"detect": "vector-square", "segment": "shape-outline", "classify": "tag-outline"}
@@ -27,14 +28,17 @@ class TemplateCard(Clickable):
         self.setObjectName("template_card")
         self.template = template
         self.setAccessibleName(f"New from template {template.title}")
-        self.setFixedSize(256, 124)
+        self.setFixedSize(256, 190)
         sign = QLabel()
         sign.setPixmap(glyphs.icon(_GLYPHS.get(template.task, "graph-outline"), "accent").pixmap(QSize(22, 22)))
         head = row(sign, label(_TASKS.get(template.task, template.task.title()), "faint"), 1)
         summary = label(template.summary, "muted", wrap=True)
         summary.setAlignment(Qt.AlignmentFlag.AlignTop)
         summary.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.setLayout(column(head, ElidedLabel(template.title, "title"), summary, margins=(16, 12, 16, 12), gap=4))
+        picture = sketches().get(template.name)
+        parts = [SketchPicture(picture, 60)] if picture is not None else []
+        title = ElidedLabel(template.title, "title")
+        self.setLayout(column(*parts, head, title, summary, margins=(16, 12, 16, 12), gap=4))
 
     def on_click(self) -> None:
         self.chosen.emit(self.template.name)

@@ -1,28 +1,29 @@
 """The shipped templates are what their script draws, run as they are, and say so on the first look."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 
 from designer.engine.propagate import propagate
 from designer.graph.storage import dump
-from designer.graph.templates import load_template, templates
+from designer.graph.templates import SKETCHES, load_template, sketches, templates
 from nodes.sdk.discover import library
 from tests.nodes.test_reference import ROWS
 
-SCRIPT = Path(__file__).parents[2] / "assets" / "make_templates.py"
+ASSETS = Path(__file__).parents[2] / "assets"
 
 
-def drawn():
-    spec = importlib.util.spec_from_file_location("make_templates", SCRIPT)
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ASSETS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.TEMPLATES
+    return module
 
 
 def test_files_are_what_the_script_draws():
-    made = drawn()
+    made = script("make_templates").TEMPLATES
     files = {t.name: t.path.read_text() for t in templates()}
     assert files.keys() == made.keys()
     assert {name: dump(draw().data) for name, draw in made.items()} == files
@@ -90,3 +91,17 @@ def test_yolov6_and_gold_yolo_are_as_large_as_their_rows_without_fixed_numbers(t
 def test_yolov5s_is_as_large_as_published():
     result = propagate(load_template("yolov5s", library().catalogue).data)
     assert round(result.totals["params"] / 1e6, 1) == 7.2
+
+
+def test_every_template_has_a_picture():
+    assert set(sketches()) == {t.name for t in templates()}
+    for name, picture in sketches().items():
+        assert len(picture.nodes) >= len(load_template(name).data.nodes), name
+        assert all(0 <= x <= 1 and 0 <= y <= 1 for x, y, _ in picture.nodes), name
+        assert all(0 <= a < len(picture.nodes) and picture.nodes[a][0] < picture.nodes[b][0] for a, b in picture.wires)
+
+
+def test_a_picture_is_of_its_template():
+    template = next(t for t in templates() if t.name == "shapes-classifier")
+    kept = json.loads(SKETCHES.read_text(encoding="utf-8"))[template.name]
+    assert json.loads(json.dumps(script("make_sketches").sketch(template))) == kept

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from designer.graph.model import Node
+from designer.ui import wording
 from nodes.sdk.spec import ComponentSpec, PortKind, port_index
 
 _SHORT = {
@@ -18,6 +20,10 @@ _SHORT = {
     "pre_top_k": "top",
     "reg_max": "bins",
 }
+
+
+_BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "int16": 2, "int8": 1, "uint8": 1, "bool": 1}
+"""Of an element; 4 for the others."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +103,20 @@ def wire_label(info: Mapping[str, Any] | None) -> str:
     return next((f"{name} {' × '.join(map(str, sizes[1:]))}" for name, sizes in fields.items()), "")
 
 
+def memory_of(info: Mapping[str, Any] | None) -> int:
+    """Bytes that an output takes for one image; 0 where its shape is not known."""
+    if not info:
+        return 0
+    sizes = [info["shape"]] if "shape" in info else list(info.get("fields", {}).values())
+    return sum(math.prod(s) for s in sizes) * _BYTES.get(info.get("dtype", ""), 4)
+
+
 def shape_line(name: str, info: Mapping[str, Any] | None) -> str:
-    """One output in full, for a tooltip: `out  1 × 64 × 80 × 80  float32`."""
+    """One output in full, for a tooltip: `out  1 × 64 × 80 × 80  float32  1.56 MB`."""
     if not info:
         return name
+    memory = wording.memory(memory_of(info))
     if "shape" in info:
-        return f"{name}  {' × '.join(map(str, info['shape']))}  {info.get('dtype', '')}".rstrip()
-    return f"{name}  " + ", ".join(f"{n} {' × '.join(map(str, s))}" for n, s in info.get("fields", {}).items())
+        return "  ".join(filter(None, (name, wording.shape(info["shape"]), info.get("dtype", ""), memory)))
+    fields = ", ".join(f"{n} {wording.shape(s)}" for n, s in info.get("fields", {}).items())
+    return f"{name}  {fields}  {memory}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ _PAD = 8.0
 """Room at both ends of a shape, together."""
 _GRIP = 10.0
 """Width of the strip around a wire that answers the pointer."""
+_THINNEST, _THICKEST = 1.4, 3.4
+_STEP = 0.2
+"""Widths come in steps, each for 1.7 times the memory."""
 
 
 class WireItem(PipeItem):
@@ -34,6 +38,7 @@ class WireItem(PipeItem):
         label_at: the middle of the label in the scene; None when there is no room for it.
         points: where the document leads it through; read, never written.
         point_items: their handles, in the same order.
+        thickness: width of the line, in scene units, by the memory that the tensor takes.
         reason: why what arrives does not fit; the wire is then red and dashed.
     """
 
@@ -52,6 +57,7 @@ class WireItem(PipeItem):
         self.label = self.reason = ""
         self.band: Band = host.look.bands[0]
         self.info: Mapping[str, Any] | None = None
+        self.thickness = _THINNEST
         self.label_at: QPointF | None = None
         self.under_pointer = False
         self.points: list[tuple[float, float]] = wire.points
@@ -113,7 +119,7 @@ class WireItem(PipeItem):
             self.label, self.reason = label, reason
             self.update()
             self.host.touched(self)
-        self.info = info
+        self.info, self.thickness = info, thickness(info)
         return changed
 
     def tip(self) -> str:
@@ -148,7 +154,7 @@ class WireItem(PipeItem):
     def pen_for(self, look: Look) -> QPen:
         """Red and dashed when it does not fit, dotted past a bypassed node, else in the kind's colour."""
         strong = self.isSelected() or self.under_pointer
-        width = 2.6 if strong else 1.8
+        width = self.thickness + (0.8 if strong else 0)
         if self.reason:
             return look.pen(look.danger, width, Qt.PenStyle.DashLine)
         bypassed = self._ends[0].node.disabled or self._ends[1].node.disabled
@@ -179,6 +185,13 @@ class WireItem(PipeItem):
         painter.setFont(self.band.shape)
         painter.setPen(look.danger if self.reason else look.muted)
         painter.drawText(box, _CENTRED, self.label_text())
+
+
+def thickness(info: Mapping[str, Any] | None) -> float:
+    """How wide a wire is drawn: the more memory its tensor takes, from 16 KB on, the wider."""
+    memory = cards.memory_of(info)
+    steps = round(math.log(memory / 2**14, 1.7)) if memory else 0
+    return min(max(_THINNEST + _STEP * steps, _THINNEST), _THICKEST)
 
 
 def curve(start: QPointF, end: QPointF) -> QPainterPath:
