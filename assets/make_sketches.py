@@ -13,12 +13,13 @@ import sys
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from designer.ui.canvas.layout import layout
+
 from designer.engine.expand import expand_node
 from designer.engine.propagate import Cache
 from designer.graph.document import Document
 from designer.graph.templates import SKETCHES, Template, load_template, templates
 from designer.graph.unpack import unpack
-from designer.ui.canvas.layout import layout
 from nodes.sdk.builder import Composite
 from nodes.sdk.discover import library
 
