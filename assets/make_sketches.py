@@ -8,16 +8,12 @@ shows them has none.
 from __future__ import annotations
 
 import json
-import os
 import sys
-
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-
-from designer.ui.canvas.layout import layout
 
 from designer.engine.expand import expand_node
 from designer.engine.propagate import Cache
 from designer.graph.document import Document
+from designer.graph.layout import layout
 from designer.graph.templates import SKETCHES, Template, load_template, templates
 from designer.graph.unpack import unpack
 from nodes.sdk.builder import Composite
