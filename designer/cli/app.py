@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from designer import __version__
-from designer.cli.output import clear_errors, console
+from designer.cli.output import clear_errors, console, fail
 
 app = typer.Typer(
     help="Design torch vision models: draw them, see every shape, train them, export PyTorch or ONNX.",
@@ -283,18 +283,34 @@ def evaluate(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
-    images: Annotated[list[Path], typer.Argument(help="Image files or folders.", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files or folders; a video; or camera:0.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the drawn images.")] = Path("predictions"),
+    save: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Of a video or camera: .mp4 or .avi, .json (COCO), .jsonl (a line a frame).", show_default=False
+        ),
+    ] = None,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score drawn.")] = 0.25,
     save_json: Annotated[
         Path | None, typer.Option(help="A COCO file of everything that was found.", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run a trained model on images and draw what it finds."""
+    """Run a trained model on images, a video or a camera, and draw what it finds."""
     from designer.cli.runs import predict_images
+    from designer.train.sources import moves
 
     with clear_errors():
+        if any(moves(source) for source in images):
+            from designer.cli.video import predict_video
+
+            predict_video(run, list(map(str, images)), save or [], out, threshold, json, save_json)
+            return
+        if save:
+            raise fail("--save is for a video or a camera. Use --out and --save-json for images.")
         predict_images(run, images, out, threshold, json, save_json)
 
 

@@ -3,6 +3,7 @@
 It answers `{"ready": true, "task", "names", "device"}` once, then takes `{"images": [paths]}` and says
 `{"image", "width", "height", "found", "done", "total", "ms"}` for each image, `{"skipped", "message", "done",
 "total"}` for one that cannot be read, and `{"finished": n}`. A newer request, or `{"cancel": true}`, ends an older one.
+Videos and cameras: `player.serve` says which requests it takes.
 `{"error": text}` is the last word of a process that cannot go on. An end of stdin ends it.
 """
 
@@ -25,6 +26,7 @@ from designer.data.masks import Runs, area_of, from_runs
 from designer.graph.errors import NetwrightError
 from designer.train.found import LEAST
 from designer.train.run import RunFolder
+from designer.train.sources import STEERING
 from designer.train.trained import Found, Trained, files_of, load_trained, predict
 
 
@@ -104,6 +106,13 @@ def _serve(run: Path, say: Callable[[dict[str, Any]], None]) -> int:
         trained = load_trained(RunFolder.open(run))
         say({"ready": True, "task": trained.task, "names": trained.class_names, "device": str(trained.device)})
         while (request := requests.get()) is not None:
+            if STEERING & request.keys():  # of a video that is over
+                continue
+            if "play" in request or "record" in request:
+                from designer.train import player  # OpenCV, which images do not need
+
+                player.serve(trained, request, requests, lambda: _is_outdated(requests), say)
+                continue
             paths = [Path(path) for path in request.get("images", [])]
             try:
                 for answer in answers(trained, paths, lambda: _is_outdated(requests)):
@@ -118,7 +127,9 @@ def _serve(run: Path, say: Callable[[dict[str, Any]], None]) -> int:
 
 
 def _is_outdated(requests: queue.Queue[dict[str, Any] | None]) -> bool:
-    """Whether a newer request waits; the end of stdin is none."""
+    """Whether a newer request waits; neither the end of stdin is one, nor what steers a video that is over."""
+    while requests.queue and requests.queue[0] is not None and requests.queue[0].keys() & STEERING:
+        requests.get()
     return bool(requests.queue) and requests.queue[0] is not None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QListWidget,
     QListWidgetItem,
+    QMenu,
     QProgressBar,
     QSlider,
     QWidget,
@@ -22,22 +24,23 @@ from PySide6.QtWidgets import (
 from designer.graph.storage import write_text
 from designer.train.found import above, coco_json
 from designer.train.run import RunFolder
+from designer.train.sources import VIDEOS, cameras, moves
 from designer.ui.editors import CalmComboBox
 from designer.ui.message_bar import MessageBar
 from designer.ui.predict_link import PredictLink
+from designer.ui.predict_video import PredictVideo
 from designer.ui.predict_view import PredictView, drawn
 from designer.ui.run_bar import run_title
 from designer.ui.run_watch import runs_in
-from designer.ui.widgets import ElidedLabel, button, column, label, row
+from designer.ui.widgets import ElidedLabel, button, column, label, row, tool
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 LEFT_WIDTH, LIST_WIDTH = 288, 220
 _KEY = "predict"
 
 
 class PredictPanel(QWidget):
-    """Choose a run, drop images, move the threshold, save what was found."""
+    """Choose a run, drop images or a video, move the threshold, save what was found."""
 
     def __init__(self, messages: MessageBar) -> None:
         super().__init__()
@@ -51,6 +54,8 @@ class PredictPanel(QWidget):
         self.runs.setAccessibleName("Model of which run")
         self.choose = button("Images…", "small", "image-plus-outline", "Choose image files")
         self.choose_folder = button("Folder…", "small", "folder-plus-outline", "All images of a folder")
+        self.choose_video = tool("movie-open-outline", "Choose a video file")
+        self.choose_camera = tool("webcam", "Choose a camera")
         self.cancel = button("Cancel", "small", "close")
         self.threshold = QSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(1, 99)
@@ -62,39 +67,51 @@ class PredictPanel(QWidget):
         self.state = ElidedLabel("", "faint")
         self.save_images = button("Save images…", "small", "content-save-outline", "Each image with what was found")
         self.save_coco = button("Save COCO…", "small", "code-json", "Boxes above the threshold as a COCO file")
+        self.save_video = button(
+            "Save…", "small", "content-save-outline", "The video with what is found, COCO, or lines"
+        )
         self.list = QListWidget()
         self.list.setObjectName("predict_images")
         self.list.setAccessibleName("Images")
         self.list.setFrameShape(QFrame.Shape.NoFrame)
         self.list.setFixedWidth(LIST_WIDTH)
         self.view = PredictView()
+        self.video = PredictVideo(self.link, self.view)
+        self.video.add_keys(self)
         self.setAcceptDrops(True)
         self.setLayout(self._build())
         self._connect()
+        self._show_kind(moving=False)
         self._show_state("")
 
     def _build(self) -> Any:
         left = QWidget()
         left.setFixedWidth(LEFT_WIDTH)
         score = row(label("Lowest score", "muted"), 1, self.least)
-        left.setLayout(
-            column(
-                self.runs, row(self.choose, self.choose_folder, 1, gap=4), score, self.threshold,
-                row(self.save_images, self.save_coco, 1, gap=4), 1, row(self.state, self.cancel), self.progress,
-                margins=(12, 8, 12, 8), gap=8,
-            )
-        )  # fmt: skip
+        choose = row(self.choose, self.choose_folder, self.choose_video, self.choose_camera, 1, gap=4)
+        save = row(self.save_images, self.save_coco, self.save_video, 1, gap=4)
+        end = (1, row(self.state, self.cancel), self.progress)
+        left.setLayout(column(self.runs, choose, score, self.threshold, save, *end, margins=(12, 8, 12, 8), gap=8))
         lines = []
         for _ in range(2):
             lines.append(QFrame())
             lines[-1].setProperty("look", "vline")
-        box = row(left, lines[0], self.list, lines[1], self.view, gap=0)
+        self._before_list = lines[1]
+        shown = column(self.view, self.video, gap=0)
+        shown.setStretch(0, 1)
+        box = row(left, lines[0], self.list, lines[1], shown, gap=0)
         box.setStretch(4, 1)
         return box
 
     def _connect(self) -> None:
         self.choose.clicked.connect(self._choose)
         self.choose_folder.clicked.connect(self._choose_folder)
+        self.choose_video.clicked.connect(self._choose_video)
+        self.choose_camera.clicked.connect(self._choose_camera)
+        self.save_video.clicked.connect(self.video.ask_where_to_save)
+        self.video.said.connect(self._on_video_said)
+        self.video.refused.connect(lambda text: self._messages.say(text, "warning", key=_KEY))
+        self.video.progressed.connect(self._on_video_progress)
         self.cancel.clicked.connect(self._cancel)
         self.threshold.valueChanged.connect(self._on_threshold)
         self.save_images.clicked.connect(self._save_images)
@@ -102,7 +119,7 @@ class PredictPanel(QWidget):
         self.list.currentRowChanged.connect(self._on_row)
         self.link.ready.connect(self._on_ready)
         self.link.answered.connect(self._on_answered)
-        self.link.finished.connect(lambda: self._show_state(self._done_words()))
+        self.link.finished.connect(self._on_finished)
         self.link.failed.connect(self._on_failed)
 
     # -- the run -----------------------------------------------------------------------------------------------------
@@ -128,17 +145,16 @@ class PredictPanel(QWidget):
             self.runs.addItem("Train this model first", "")
         self.runs.setEnabled(bool(found))
         self.runs.setCurrentIndex(max(0, self.runs.findData(chosen)))
-        for made in (self.choose, self.choose_folder):
+        for made in (self.choose, self.choose_folder, self.choose_video, self.choose_camera):
             made.setEnabled(bool(found))
 
     # -- images ------------------------------------------------------------------------------------------------------
 
     def predict(self, paths: Sequence[Path]) -> None:
-        """Predict on image files and on the images of folders."""
-        if any(path.suffix.lower() in VIDEOS for path in paths):
-            text = "Videos and cameras cannot be read. Save the frames as images first, such as with "
-            self._messages.say(f"{text}ffmpeg -i clip.mp4 frames/%05d.png", "warning", key=_KEY)
-            paths = [path for path in paths if path.suffix.lower() not in VIDEOS]
+        """Predict on image files and on the images of folders; of videos, the first is played alone."""
+        if (video := next((path for path in paths if moves(path) and not path.is_dir()), None)) is not None:
+            self.watch(str(video))
+            return
         run = self.runs.currentData()
         if not paths or not run:
             return
@@ -146,9 +162,48 @@ class PredictPanel(QWidget):
         self.list.clear()
         self.view.show_result(None)
         self._skipped = 0
+        self._show_kind(moving=False)
         self.progress.setRange(0, 0)
         self._show_state("Loading the model…" if not self.link.busy else "Predicting…", working=True)
         self.link.ask(RunFolder(Path(run)), paths)
+
+    def watch(self, source: str, _checked: bool = False) -> None:
+        """Play a video file or `camera:0` with what the model finds in it."""
+        if not (run := self.runs.currentData()):
+            return
+        self.results.clear()
+        self.list.clear()
+        self.view.show_result(None)
+        self._show_kind(moving=True)
+        self.progress.setRange(0, 0)
+        self.video.start(RunFolder(Path(run)), source)
+
+    def _show_kind(self, *, moving: bool) -> None:
+        """Show what is for images, or what is for videos."""
+        if not moving:
+            self.video.close_source()
+        for made in (self.list, self._before_list, self.save_images, self.save_coco):
+            made.setVisible(not moving)
+        self.save_video.setVisible(moving)
+        self.cancel.setText(" Stop" if moving else " Cancel")
+
+    def _choose_video(self) -> None:
+        kinds = "Videos (" + " ".join(f"*{suffix}" for suffix in VIDEOS) + ")"
+        path, _ = QFileDialog.getOpenFileName(self, "A video to predict on", "", kinds)
+        if path:
+            self.watch(path)
+
+    def _choose_camera(self) -> None:
+        found = cameras()
+        if not found:
+            text = "No camera is connected to this machine. A video file can be played instead."
+            self._messages.say(text, "warning", key=_KEY)
+            return
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for camera in found:
+            menu.addAction(camera.name).triggered.connect(partial(self.watch, camera.source))
+        menu.popup(self.choose_camera.mapToGlobal(self.choose_camera.rect().bottomLeft()))
 
     def _choose(self) -> None:
         kinds = "Images (" + " ".join(f"*{suffix}" for suffix in IMAGES) + ")"
@@ -169,6 +224,11 @@ class PredictPanel(QWidget):
 
     def _cancel(self) -> None:
         self.link.cancel()
+        if self.save_video.isVisible():
+            if not self.video.recording:
+                self.video.close_source()
+            self._show_state("")
+            return
         self._show_state(f"Cancelled. {self._done_words()}")
 
     # -- answers -----------------------------------------------------------------------------------------------------
@@ -176,7 +236,7 @@ class PredictPanel(QWidget):
     def _on_ready(self, about: dict[str, Any]) -> None:
         self._names = about["names"]
         self.threshold.setEnabled(about["task"] != "classify")
-        self._show_state("Predicting…", working=True)
+        self._show_state("Predicting…" if not self.video.source else "Opening…", working=True)
 
     def _on_answered(self, answer: dict[str, Any]) -> None:
         if self.cancel.isHidden():  # on its way when it was cancelled
@@ -194,7 +254,20 @@ class PredictPanel(QWidget):
             self.list.setCurrentRow(0)
         self._show_state(f"{answer['done']} of {answer['total']} · {answer['ms']:.0f} ms", working=True)
 
+    def _on_finished(self) -> None:
+        if not self.video.source:
+            self._show_state(self._done_words() if self.results or self._skipped else "")
+
+    def _on_video_said(self, text: str, working: bool) -> None:
+        self._show_state(text, working=working)
+        self.progress.setVisible(working and self.video.recording)
+
+    def _on_video_progress(self, done: int, total: int) -> None:
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+
     def _on_failed(self, text: str) -> None:
+        self.video.close_source()
         self._names = []
         self._show_state("")
         self._messages.say(text, "danger", key=_KEY)
@@ -209,6 +282,7 @@ class PredictPanel(QWidget):
         self.progress.setVisible(working)
         for made in (self.save_images, self.save_coco):
             made.setEnabled(bool(self.results) and not working)
+        self.save_video.setEnabled(bool(self.video.source) and not self.video.recording)
 
     def _name_row(self, place: int) -> None:
         result = self.results[place]

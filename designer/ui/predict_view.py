@@ -15,7 +15,9 @@ from designer.ui.overlay import caption, scaled_font, tinted
 
 
 def read_image(result: Mapping[str, Any]) -> QImage:
-    """The file as it was predicted on: turned by its camera's note only if the process did so too."""
+    """The file as it was predicted on: turned by its camera's note only if the process did so too; or a frame."""
+    if "jpeg" in result:
+        return QImage.fromData(base64.b64decode(result["jpeg"]))
     reader = QImageReader(str(result["image"]))
     reader.setAllocationLimit(1024)
     image = reader.read()
@@ -115,15 +117,15 @@ class PredictView(QWidget):
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         if self.result is None or self._image.isNull():
             painter.setPen(theme.current().color("text_faint"))
-            text = "This image cannot be shown." if self.result else "Drop images or a folder here, or choose some."
+            text = "This image cannot be shown." if self.result else "Drop images, a folder or a video here."
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, text)
             return
         room = self.rect().adjusted(4, 4, -4, -4)
-        scale = min(room.width() / self._image.width(), room.height() / self._image.height())
+        width, height = self.result["width"], self.result["height"]  # a frame may have come smaller than it is
+        scale = min(room.width() / width, room.height() / height)
         painter.translate(
-            room.x() + (room.width() - self._image.width() * scale) / 2,
-            room.y() + (room.height() - self._image.height() * scale) / 2,
+            room.x() + (room.width() - width * scale) / 2, room.y() + (room.height() - height * scale) / 2
         )
         painter.scale(scale, scale)
-        painter.drawImage(0, 0, self._image)
+        painter.drawImage(QRectF(0, 0, width, height), self._image)
         paint_found(painter, self.result, self.threshold, scale, self._masks)

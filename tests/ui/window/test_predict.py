@@ -13,6 +13,7 @@ from designer.train.run import RunFolder
 from designer.ui.message_bar import MessageBar
 from designer.ui.predict_panel import PredictPanel
 from designer.ui.predict_view import PredictView, drawn
+from tests.train.test_video import draw_video
 from tests.ui.window.support import small
 
 
@@ -70,7 +71,7 @@ def test_a_dropped_folder_is_predicted_saved_and_cancelled(panel, qtbot, home):
     qtbot.waitUntil(lambda: panel.state.full_text() == "1 predicted", timeout=20_000)
 
 
-def test_what_has_no_weights_or_is_a_video_is_said(home, qtbot, tmp_path):
+def test_what_has_no_weights_or_camera_is_said(home, qtbot, tmp_path, monkeypatch):
     bar = MessageBar()
     panel = PredictPanel(bar)
     qtbot.addWidget(bar)
@@ -80,7 +81,53 @@ def test_what_has_no_weights_or_is_a_video_is_said(home, qtbot, tmp_path):
     assert panel.runs.currentText() == "Train this model first"
     assert not panel.choose.isEnabled()
     panel.predict([tmp_path / "clip.mp4"])
-    assert "ffmpeg" in bar.text()
+    assert not panel.link.busy
+    monkeypatch.setattr("designer.ui.predict_panel.cameras", list)
+    panel.choose_camera.setEnabled(True)
+    qtbot.mouseClick(panel.choose_camera, Qt.MouseButton.LeftButton)
+    assert "No camera is connected" in bar.text()
+
+
+@pytest.mark.slow
+def test_a_dropped_video_plays_and_is_written(panel, qtbot, home):
+    path = draw_video(home / "clip.mp4", frames=600)
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    buttons, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    panel.dropEvent(QDropEvent(QPoint(5, 5), Qt.DropAction.CopyAction, data, buttons, none))
+    video, seen = panel.video, []
+    panel.link.moving.connect(lambda answer: seen.append(answer.get("frame")) if "jpeg" in answer else None)
+    qtbot.waitUntil(lambda: len(seen) >= 3, timeout=60_000)
+    assert panel.list.isHidden()
+    assert "ms" in video.facts.full_text()
+    qtbot.mouseClick(video.play, Qt.MouseButton.LeftButton)
+    qtbot.wait(300)
+    stands = seen[-1]
+    qtbot.wait(300)
+    assert seen[-1] == stands
+    qtbot.mouseClick(video.forward, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: seen[-1] == stands + 1, timeout=10_000)
+    qtbot.keyClick(panel, ",")
+    qtbot.waitUntil(lambda: seen[-1] == stands, timeout=10_000)
+    video.place.setValue(500)
+    qtbot.waitUntil(lambda: seen[-1] == 500, timeout=10_000)
+    assert video.clock.text() == "0:41.7 / 0:50.0"
+    video.save_to(home / "found.jsonl")
+    qtbot.waitUntil(lambda: "Writing " in panel.state.full_text(), timeout=20_000)
+    assert panel.progress.isVisible()
+    assert not panel.save_video.isEnabled()
+    qtbot.mouseClick(panel.cancel, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: seen[-1] == 0, timeout=20_000)  # it is open again, and stands at its beginning
+    assert 0 < len((home / "found.jsonl").read_text().splitlines()) < 600
+    (home / "broken.mp4").write_text("no video")
+    panel.predict([home / "broken.mp4"])
+    qtbot.waitUntil(lambda: "no frame can be decoded" in panel._messages.text(), timeout=20_000)
+    assert panel.cancel.isHidden()
+    Image.new("RGB", (30, 30)).save(home / "a.png")
+    panel.predict([home / "a.png"])
+    qtbot.waitUntil(lambda: panel.state.full_text() == "1 predicted", timeout=20_000)
+    assert video.isHidden()
+    assert panel.list.isVisible()
 
 
 def test_boxes_and_masks_are_drawn_above_the_threshold(home, qtbot, tmp_path):
