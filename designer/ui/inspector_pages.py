@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from designer.graph.document import Document
 from designer.graph.model import Node
+from designer.graph.training import OPTIMIZERS
 from designer.ui import wording
 from designer.ui.open_document import document_title
 from designer.ui.widgets import ElidedLabel, Switch, Tile, clear, column, label, line, row
