@@ -90,6 +90,7 @@ class InvertedResidual(nn.Module):
         eps: added to the variance in the norms.
         momentum: share of each batch in the norms' running statistics; 0.01 in MobileNet V3.
         drop_path: chance that the block is skipped for an image in training; 0.1 to 0.3 when training from scratch.
+        dilation: of the depthwise kernel; 2 looks at every other cell, which widens the view without halving.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
     """
@@ -107,12 +108,15 @@ class InvertedResidual(nn.Module):
         eps: Annotated[float, Range(1e-8, 0.1)] = 1e-5,
         momentum: Annotated[float, Range(0.001, 1)] = 0.1,
         drop_path: Annotated[float, Range(0, 0.9)] = 0.0,
+        dilation: Annotated[int, Range(1, 64)] = 1,
     ) -> None:
         super().__init__()
         self.expand: nn.Module = nn.Identity()
         if expanded != in_channels:
             self.expand = ConvNormAct(in_channels, expanded, 1, 1, 1, activation, eps, momentum)
-        self.depthwise = ConvNormAct(expanded, expanded, kernel_size, stride, expanded, activation, eps, momentum)
+        self.depthwise = ConvNormAct(
+            expanded, expanded, kernel_size, stride, expanded, activation, eps, momentum, dilation
+        )
         inner = "relu" if gate == "hardsigmoid" else activation
         self.squeeze = ChannelGate(expanded, squeeze, inner, gate) if squeeze else nn.Identity()
         self.project = ConvNormAct(expanded, out_channels, 1, 1, 1, "none", eps, momentum)

@@ -99,30 +99,42 @@ V3_NORM = {"eps": 1e-3, "momentum": 0.01}
 
 
 @composite("backbone", title="MobileNet V3", outputs=LEVELS, paper="Howard et al. 2019, arXiv:1905.02244")
-def mobilenet_v3(g: Builder, x: Float[Tensor, "B C H W"], size: Annotated[str, Choices(*V3)] = "large") -> Pyramid:
+def mobilenet_v3(
+    g: Builder,
+    x: Float[Tensor, "B C H W"],
+    size: Annotated[str, Choices(*V3)] = "large",
+    output_stride: Annotated[int, Choices(16, 32)] = 32,
+    levels: Annotated[str, Choices("last", "first")] = "last",
+) -> Pyramid:
     """MobileNet V3: inverted residuals with squeeze-and-excitation and hard-swish, found by search.
 
     The last level ends with the 1x1 to six times the block's channels that the classifier pools.
 
     Args:
         size: large or small.
+        output_stride: of the last map; at 16 the last three blocks dilate in place of halving, as segmentation wants.
+        levels: whether c1 to c4 are what the last or the first block of their size gives; torchvision's LR-ASPP takes
+            the first.
 
     Shapes: x [B, C, H, W] -> maps at strides 2, 4, 8, 16, 32 with 16, 24, 40, 112, 960 (large) or 16, 16, 24, 48, 576
-    (small) channels.
+    (small) channels; those of first blocks have 80 (large) or 40 (small) in c4.
     """
     channels = 16
     x = g.add(ConvNormAct, x, name="stem", out_channels=channels, stride=2, activation="hardswish", **V3_NORM)
-    levels: list[Any] = []
+    first, last = [x], []
     for i, (kernel, expanded, out, squeezes, activation, stride) in enumerate(V3[size]):
+        dilates = output_stride == 16 and i >= len(V3[size]) - 3
         if stride == 2:
-            levels.append(x)
+            last.append(x)
         x = g.add(
             InvertedResidual, x, name=f"block{i}", out_channels=out, expanded=expanded, kernel_size=kernel,
-            stride=stride, squeeze=rounded(expanded / 4) if squeezes else 0, activation=activation,
-            gate="hardsigmoid", **V3_NORM,
+            stride=1 if dilates else stride, squeeze=rounded(expanded / 4) if squeezes else 0, activation=activation,
+            gate="hardsigmoid", dilation=2 if dilates else 1, **V3_NORM,
         )  # fmt: skip
+        if stride == 2:
+            first.append(x)
         channels = out
-    last = g.add(
+    deepest = g.add(
         ConvNormAct, x, name="last", out_channels=6 * channels, kernel_size=1, activation="hardswish", **V3_NORM
     )
-    return (*levels, last)
+    return (*(first[:4] if levels == "first" else last), deepest)

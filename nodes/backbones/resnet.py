@@ -14,8 +14,9 @@ from nodes.stems import ResNetStem
 PAPER = "He et al. 2016, arXiv:1512.03385"
 
 
-def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    padding = kernel_size // 2 * dilation
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv
 
@@ -34,6 +35,7 @@ class BasicBlock(nn.Module):
     Args:
         out_channels: channels it gives.
         stride: 2 halves the size.
+        dilation: 2 looks at every other cell, which widens the view without halving.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/stride, W/stride].
     """
@@ -43,11 +45,12 @@ class BasicBlock(nn.Module):
         in_channels: Annotated[int, Dim("C")],
         out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
         stride: Annotated[int, Choices(1, 2)] = 1,
+        dilation: Annotated[int, Range(1, 64)] = 1,
     ) -> None:
         super().__init__()
-        self.conv1 = _conv(in_channels, out_channels, 3, stride)
+        self.conv1 = _conv(in_channels, out_channels, 3, stride, dilation)
         self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = _conv(out_channels, out_channels, 3)
+        self.conv2 = _conv(out_channels, out_channels, 3, 1, dilation)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True)
         self.skip = _projection(in_channels, out_channels, stride)
@@ -66,6 +69,7 @@ class Bottleneck(nn.Module):
     Args:
         width: channels of the 3x3; it gives four times as many.
         stride: 2 halves the size.
+        dilation: of the 3x3; 2 looks at every other cell, which widens the view without halving.
 
     Shapes: x [B, C, H, W] -> [B, 4*width, H/stride, W/stride].
     """
@@ -75,12 +79,13 @@ class Bottleneck(nn.Module):
         in_channels: Annotated[int, Dim("C")],
         width: Annotated[int, Range(1, 16384, 8)] = 64,
         stride: Annotated[int, Choices(1, 2)] = 1,
+        dilation: Annotated[int, Range(1, 64)] = 1,
     ) -> None:
         super().__init__()
         out_channels = 4 * width
         self.conv1 = _conv(in_channels, width, 1)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3, stride)
+        self.conv2 = _conv(width, width, 3, stride, dilation)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = _conv(width, out_channels, 1)
         self.bn3 = nn.BatchNorm2d(out_channels)
@@ -101,6 +106,7 @@ def resnet_stage(
     width: Annotated[int, Range(1, 16384, 8)] = 64,
     depth: Annotated[int, Range(1, 100)] = 3,
     stride: Annotated[int, Choices(1, 2)] = 1,
+    dilation: Annotated[int, Range(1, 64)] = 1,
 ) -> Float[Tensor, "B D H/s W/s"]:
     """Residual blocks of one width; the first carries the stride.
 
@@ -109,15 +115,16 @@ def resnet_stage(
         width: channels of the 3x3 convolutions.
         depth: number of blocks.
         stride: of the first block; 2 halves the size.
+        dilation: of the 3x3 convolutions in place of halving; the first block has half of it.
 
     Shapes: x [B, C, H, W] -> [B, width or 4*width, H/stride, W/stride].
     """
     for i in range(depth):
-        step = stride if i == 0 else 1
+        options = {"stride": stride if i == 0 else 1, "dilation": max(1, dilation // 2) if i == 0 else dilation}
         if block == "basic":
-            x = g.add(BasicBlock, x, name=f"block{i}", out_channels=width, stride=step)
+            x = g.add(BasicBlock, x, name=f"block{i}", out_channels=width, **options)
         else:
-            x = g.add(Bottleneck, x, name=f"block{i}", width=width, stride=step)
+            x = g.add(Bottleneck, x, name=f"block{i}", width=width, **options)
     return x
 
 
@@ -132,7 +139,10 @@ DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
     aliases=("ResNet-50", "ResNet-18", "Residual network"),
 )
 def resnet(
-    g: Builder, x: Float[Tensor, "B C H W"], depth: Annotated[int, Choices(*DEPTHS)] = 50
+    g: Builder,
+    x: Float[Tensor, "B C H W"],
+    depth: Annotated[int, Choices(*DEPTHS)] = 50,
+    output_stride: Annotated[int, Choices(8, 16, 32)] = 32,
 ) -> tuple[
     Float[Tensor, "B C2 H/4 W/4"],
     Float[Tensor, "B C3 H/8 W/8"],
@@ -143,14 +153,18 @@ def resnet(
 
     Args:
         depth: layers with weights: 18 and 34 use basic blocks, 50 and deeper bottlenecks.
+        output_stride: of the last map; at 16 or 8 the last stages dilate in place of halving, as segmentation wants it.
 
-    Shapes: x [B, C, H, W] -> maps at strides 4, 8, 16, 32 with 64 to 512 (18, 34) or 256 to 2048 channels.
+    Shapes: x [B, C, H, W] -> maps at strides 4, 8, 16, 32, none above output_stride, with 64 to 512 (18, 34) or 256 to
+    2048 channels.
     """
     block = "basic" if depth < 50 else "bottleneck"
     x = g.add(ResNetStem, x, name="stem")
     levels: list[Any] = []
     for i, blocks in enumerate(DEPTHS[depth]):
-        stride = 1 if i == 0 else 2
-        x = g.add(resnet_stage, x, name=f"stage{i + 1}", block=block, width=64 << i, depth=blocks, stride=stride)
+        dilation = max(1, (4 << i) // output_stride)
+        stride = 2 if i > 0 and dilation == 1 else 1
+        options = {"block": block, "width": 64 << i, "depth": blocks, "stride": stride, "dilation": dilation}
+        x = g.add(resnet_stage, x, name=f"stage{i + 1}", **options)
         levels.append(x)
     return tuple(levels)

@@ -45,13 +45,25 @@ class ClassificationHead(nn.Module):
         logits = self.fc(self.dropout(self.pool(x).flatten(1)))
         return logits if self.training else self.decode(logits)
 
-    def loss(self, raw: Float[Tensor, "B K"], targets: Int[Tensor, " B"]) -> dict[str, Tensor]:
-        """Cross entropy of the logits against class indices, averaged over the batch.
+    def loss(self, raw: Float[Tensor, "B K"], targets: Int[Tensor, " B"] | Float[Tensor, "B K"]) -> dict[str, Tensor]:
+        """Cross entropy of the logits, averaged over the batch.
+
+        Args:
+            raw: logits.
+            targets: class indices, or the share of each class in images that are mixed of two.
 
         Raises:
             ValueError: when a class index is not below num_classes.
         """
-        check_labels(targets, self.num_classes)
+        if not targets.is_floating_point():
+            check_labels(targets, self.num_classes)
+        elif targets.shape[1] > self.num_classes:
+            raise ValueError(
+                f"the data has shares of {targets.shape[1]} classes, the head knows {self.num_classes}. "
+                f"Set num_classes to {targets.shape[1]}."
+            )
+        else:
+            targets = functional.pad(targets, (0, self.num_classes - targets.shape[1]))
         return {"cls": functional.cross_entropy(raw.float(), targets, label_smoothing=self.label_smoothing)}
 
     def decode(self, raw: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
