@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from designer.graph.crossings import crossings, exchange
 from designer.graph.model import GraphData
 from designer.graph.view import topological
 
@@ -187,14 +188,22 @@ def _heights(
             strength += weight
         return (total / strength, strength) if strength else (middle[name], 0.01)
 
+    best = [list(column) for column in columns]
+    fewest = crossings(best, after)
     for sweep in range(2 * sweeps):
         forward = sweep % 2 == 0
         sides = (before if forward else after,) if sweep < sweeps else (before, after)
+        if sweep == sweeps - 2:
+            for column, order in zip(columns, best, strict=True):
+                column[:] = order
+            exchange(columns, before, after)
         for column in columns if forward else reversed(columns):
             wishes = {n: wish(n, *sides) for n in column}
             if sweep < sweeps - 2:
                 column.sort(key=lambda n: wishes[n][0])
             _stack(column, wishes, sizes, middle, gap)
+        if sweep < sweeps - 2 and (found := crossings(columns, after)) <= fewest:
+            best, fewest = [list(column) for column in columns], found
     return middle
 
 

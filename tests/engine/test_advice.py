@@ -205,3 +205,21 @@ def test_windows_smaller_than_their_step():
     assert doc.data.nodes[1].params["kernel_size"] == 3
     assert mended(chain(("pooling.max_pool", {"kernel_size": 2, "stride": 3})), "skipped_cells")
     assert not said(chain(("pooling.max_pool", {})), "skipped_cells")
+
+
+def test_transposed_convolutions_that_paint_unevenly():
+    doc = chain(("resize.conv_transpose", {"out_channels": 16, "kernel_size": 3, "stride": 2}))
+    assert "kernels of 3 at steps of 2" in said(doc, "checkerboard")[0].message
+    assert mended(doc, "checkerboard")
+    assert doc.data.nodes[1].params["kernel_size"] == 4
+    assert not said(chain(("resize.conv_transpose", {"out_channels": 16})), "checkerboard")
+
+
+def test_one_cell_that_speaks_for_the_map():
+    doc = chain(("pooling.global_max_pool", {}))
+    assert "the strongest cell alone" in said(doc, "one_cell_speaks")[0].message
+    both, image = chain(("pooling.global_max_pool", {})), 0
+    mean = both.add("pooling.global_avg_pool")
+    both.connect(both.data.nodes[image], mean)
+    assert not said(both, "one_cell_speaks")
+    assert not said(chain(("pooling.global_avg_pool", {})), "one_cell_speaks")

@@ -11,11 +11,13 @@ import torch
 from designer.engine.compile import compile_document
 from designer.export import export_onnx
 from designer.export.errors import ExportError
+from designer.export.onnx_check import compare
 from designer.export.weights import sample_image
 from designer.graph import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.onnx_options import OnnxOptions, onnx_options
 from nodes.reparam import fuse
+from nodes.types import Predictions
 from tests.export.test_export import weights  # noqa: F401  (a fixture)
 
 
@@ -120,3 +122,11 @@ def test_refusals_say_what_to_do(tmp_path, catalogue, monkeypatch):
     with pytest.raises(ExportError, match="pip install openvino"):
         export_onnx(doc.data, tmp_path / "m.onnx", options=OnnxOptions(openvino=True))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_score_that_one_runtime_cuts_counts_as_unmatched():
+    boxes = torch.zeros(1, 3, 4)
+    ours = Predictions(boxes, torch.tensor([[[0.5], [0.25], [0.0]]]))
+    theirs = Predictions(boxes + 0.5, torch.tensor([[[0.0], [0.375], [0.0]]]))
+    found = compare(ours, theirs, Predictions._fields)
+    assert (found.scores, found.boxes, found.unmatched, found.compared) == (0.125, 0.5, 1, 15)
