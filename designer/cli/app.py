@@ -73,6 +73,30 @@ def gui(
 
 
 @app.command()
+def view(
+    file: Annotated[Path, typer.Argument(help="An .onnx, .safetensors, .pt or .pth file.", show_default=False)],
+) -> None:
+    """Look at a model file in the window: its graph, its tensors and their figures."""
+    if not has_display():
+        console.print("No display found, so here is its summary: netwright inspect")
+        inspect(file)
+        return
+    gui(file)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="An .onnx, .safetensors, .pt or .pth file.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Say what is in a model file: inputs, outputs, operators, tensors, metadata. Runs no code of it."""
+    from designer.cli.inspecting import inspect_file
+
+    with clear_errors():
+        inspect_file(file, json)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("netwright-demo"),
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.", show_default="6")] = None,

@@ -18,14 +18,11 @@ from torch import nn
 
 from designer.engine.analysis import Cost, deployed, run
 from designer.engine.layers import watch
+from designer.engine.protocol import Cancelled
 from nodes.sdk.build import ImageSize, Info, TensorInfo, in_port_order, make, resolve, shape_text
 from nodes.sdk.builder import Composite, Ref, SubNode, spec_of
 from nodes.sdk.errors import BadInput
 from nodes.sdk.spec import ComponentSpec, PortKind
-
-
-class Cancelled(Exception):
-    """A newer request made this one useless."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from designer.engine.advice import Design, advise
 from designer.engine.checks import explain
 from designer.engine.design import design_problems
 from designer.engine.drawn import with_composites
-from designer.engine.evaluate import Cache, Cancelled, Evaluator, Outcome
+from designer.engine.evaluate import Cache, Evaluator, Outcome
 from designer.engine.fixes import Case, image_sides
+from designer.engine.protocol import Cancelled
 from designer.graph.model import GraphData, Node, Wire
 from designer.graph.problems import Fix, Problem
 from designer.graph.validate import validate

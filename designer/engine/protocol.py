@@ -32,8 +32,14 @@ METHODS = (
     "export_program",
     "export_weights",
     "templates",
+    "view_model",
+    "view_tensor",
     "shutdown",
 )
+
+
+class Cancelled(Exception):
+    """A newer request made this one useless, or nobody waits for it any more."""
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from designer.engine.drawn import with_composites
-from designer.engine.evaluate import Cache, Cancelled, Evaluator
+from designer.engine.evaluate import Cache, Evaluator
 from designer.engine.operations import (
     PRODUCTS,
     RULES,
@@ -30,6 +30,7 @@ from designer.engine.operations import (
     tensors,
     union,
 )
+from designer.engine.protocol import Cancelled
 from designer.engine.reach import Reach, join
 from designer.graph.model import GraphData
 from designer.graph.view import bypass, topological

@@ -1,7 +1,8 @@
 """The engine process: reads requests from stdin, answers on stdout. Holds torch, as the trainer does.
 
-Three threads: one reads, so that a newer request can cancel the one at work; the main thread does what takes
-milliseconds; one more does exports, so that shapes go on while a model is exported. stdout belongs to the protocol
+Four threads: one reads, so that a newer request can cancel the one at work; the main thread does what takes
+milliseconds; one does exports, so that shapes go on while a model is exported; one looks at model files, which it does
+before torch is there. stdout belongs to the protocol
 alone: whatever a component prints goes to stderr.
 """
 
@@ -23,12 +24,14 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from designer import __version__
-from designer.engine.protocol import METHODS, decode, encode, failure
+from designer.engine.protocol import METHODS, Cancelled, decode, encode, failure
 from designer.graph.errors import GraphError, NetwrightError
 from designer.graph.model import GraphData
 
 SLOW = ("suggestions", "code", "export_pytorch", "export_onnx", "export_program", "export_weights")
 """Methods that may take seconds to minutes."""
+VIEWS = ("view_model", "view_tensor")
+"""Methods about other programs' model files."""
 GRACE = 30.0
 """Seconds for what was asked before the input ended. There are none when the parent has died: nobody waits for it."""
 IDLE = 0.3
@@ -53,12 +56,15 @@ class Server:
         self._writing = threading.Lock()
         self._quick: queue.Queue[Request | None] = queue.Queue()
         self._slow: queue.Queue[Request | None] = queue.Queue()
+        self._views: queue.Queue[Request | None] = queue.Queue()
         self._open: dict[int, Request] = {}
         self._parent = os.getppid()
         self._cache: Any = None
+        self._model_files: Any = None
 
     def serve(self) -> None:
         threading.Thread(target=self._read, name="requests", daemon=True).start()
+        threading.Thread(target=self._work, args=(self._views,), name="model files", daemon=True).start()
         self._announce()
         threading.Thread(target=self._work, args=(self._slow,), name="exports", daemon=True).start()
         self._work(self._quick, self._load_ahead)
@@ -135,7 +141,7 @@ class Server:
                 if other.method in (method, "receptive_field"):
                     other.cancelled.set()
         request = self._open[number] = Request(number, method, params)
-        (self._slow if method in SLOW else self._quick).put(request)
+        (self._slow if method in SLOW else self._views if method in VIEWS else self._quick).put(request)
 
     def _cancel(self, number: Any) -> None:
         request = self._open.get(number) if isinstance(number, int) else None
@@ -162,8 +168,6 @@ class Server:
                 return
 
     def _answer(self, request: Request) -> dict[str, Any]:
-        from designer.engine.evaluate import Cancelled
-
         try:
             if request.cancelled.is_set():
                 raise Cancelled
@@ -273,6 +277,18 @@ class Server:
         chosen = onnx_options(**options)
         self._progress(request, 0.1, "Exporting to ONNX and comparing with onnxruntime")
         return _plain(export_onnx(_document(document), Path(path), weights or None, options=chosen))
+
+    def _view_model(self, request: Request, path: str, graph: str = "") -> Any:
+        return self._opened().show(Path(path), graph)
+
+    def _view_tensor(self, request: Request, path: str, name: str) -> Any:
+        return self._opened().figures(Path(path), name, request.cancelled.is_set)
+
+    def _opened(self) -> Any:
+        from designer.model_files.opened import OpenedFiles
+
+        self._model_files = self._model_files or OpenedFiles()
+        return self._model_files
 
     def _templates(self, request: Request) -> Any:
         from designer.graph.templates import templates

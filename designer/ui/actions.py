@@ -30,7 +30,10 @@ ACTIONS: dict[str, Spec] = {
     "import": Spec("&Import…", "", "import", tip="A model table (YAML) of another program"),
     "save": Spec("&Save", _Key.Save, "content-save-outline", "document", "Save the document"),
     "save_as": Spec("Save &as…", _Key.SaveAs, "content-save-edit-outline", "document"),
-    "close": Spec("&Close document", _Key.Close, "close", "document"),
+    "view_model": Spec(
+        "&View model file…", "", "eye-outline", tip="Graph and weights of an ONNX, safetensors or PyTorch file"
+    ),
+    "close": Spec("&Close tab", _Key.Close, "close", "tab"),
     "next_document": Spec("&Next document", "Ctrl+Tab", "arrow-right", "several"),
     "previous_document": Spec("Pre&vious document", "Ctrl+Shift+Tab", "arrow-left", "several"),
     "export_pytorch": Spec(
@@ -92,11 +95,11 @@ ACTIONS: dict[str, Spec] = {
     "note": Spec("Add a &note", "Ctrl+Shift+N", "note-outline", "document", "Words on the canvas"),
     "snap": Spec("&Snap to grid", "", "grid", "document", "Nodes that are dragged keep to the dots, or no longer"),
     "find_component": Spec("&Find a component", "Ctrl+Shift+F", "magnify"),
-    "fit": Spec("&Fit in the window", "F", "fit-to-page-outline", "document", "Show the whole model (F)"),
+    "fit": Spec("&Fit in the window", "F", "fit-to-page-outline", "tab", "Show the whole model (F)"),
     "fit_selection": Spec("Fit the &selection", "Shift+F", "fit-to-screen-outline", "document"),
-    "find_node": Spec("Find a &node…", "Ctrl+F", "text-search", "document", "Nodes by title, component or setting"),
+    "find_node": Spec("Find a &node…", "Ctrl+F", "text-search", "tab", "Nodes by title, component or setting"),
     "minimap": Spec("&Minimap", "M", "map-outline", "document", "The whole document in a corner, or no longer"),
-    "zoom_100": Spec("&100 %", "Ctrl+0", "magnify-scan", "document"),
+    "zoom_100": Spec("&100 %", "Ctrl+0", "magnify-scan", "tab"),
     "show_problems": Spec("&Problems", "Ctrl+Shift+M", "alert-circle-outline"),
     "show_train": Spec("&Train panel", "Ctrl+Shift+T", "chart-line"),
     "train": Spec("&Start training", "F5", "play", "document", "Train this model (F5)"),
@@ -114,7 +117,7 @@ ACTIONS: dict[str, Spec] = {
 
 MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
-        "new", "open", "import", "@recent", "@templates", "-", "save", "save_as", "-",
+        "new", "open", "view_model", "import", "@recent", "@templates", "-", "save", "save_as", "-",
         "export_pytorch", "export_onnx", "export_program", "export_weights", "export_picture", "-", "close", "quit",
     ),
     "&Edit": (
@@ -176,7 +179,8 @@ class Actions:
                 menu.addAction(self._actions[name])
 
     def enable(self, have: set[str]) -> None:
-        """Enable the actions whose `needs` is among `have`: `document`, `several` (documents), `selection`,
+        """Enable the actions whose `needs` is among `have`: `document`, `tab` (a document or another
+        page in front), `several` (tabs), `selection`,
         `undo`, `redo`."""
         for name, spec in ACTIONS.items():
             self._actions[name].setEnabled(not spec.needs or spec.needs in have)

@@ -94,6 +94,11 @@ class EngineLink(QObject):
             self._client = None
 
     @property
+    def is_started(self) -> bool:
+        """Whether questions can be asked, though the process may still be starting."""
+        return self._client is not None
+
+    @property
     def pid(self) -> int | None:
         """The engine's process id, while there is one."""
         return self._client.pid if self._client is not None else None
@@ -107,19 +112,26 @@ class EngineLink(QObject):
         done: Callable[[Any], None],
         failed: Callable[[Mapping[str, Any]], None],
         progress: Callable[[float, str], None] | None = None,
-    ) -> None:
-        """Send a request; exactly one of `done(result)` and `failed(error)` is called, later.
+    ) -> int | None:
+        """Send a request; exactly one of `done(result)` and `failed(error)` is called, later. Returns its number.
 
         `error` has `kind` and `message`; a request that a newer one made stale is dropped without a word.
         """
         if self._client is None:
             failed({"kind": "stopped", "message": "The engine is not running."})
-            return
+            return None
         if method == "propagate":  # the client asks only the newest again after a restart
             self._waiting = {i: w for i, w in self._waiting.items() if w.method != "propagate"}
         request = self._client.request(method, params)
         self._waiting[request] = _Waiting(method, done, failed, progress)
         self._tell_busy()
+        return request
+
+    def cancel(self, request: int | None) -> None:
+        """Take a question back: neither `done` nor `failed` is called from now on."""
+        if request is not None and self._waiting.pop(request, None) is not None and self._client is not None:
+            self._client.cancel(request)
+            self._tell_busy()
 
     def set_document(self, document: Document | None) -> None:
         """Follow this document: its shapes are computed now and after every edit that can change them."""

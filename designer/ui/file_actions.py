@@ -9,21 +9,26 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from designer.graph.errors import NetwrightError
+from designer.graph.model_suffixes import SUFFIXES
 from designer.graph.storage import SUFFIX
 from designer.ui.message_bar import Choice, MessageBar
 from designer.ui.open_document import OpenDocument, Recovery, recovery_of, untitled_recoveries
 from designer.ui.workspace import Workspace
 
 FILTER = f"Netwright documents (*{SUFFIX})"
+_MODELS = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+OPENED = f"Documents and model files (*{SUFFIX} {_MODELS});;{FILTER};;Model files ({_MODELS})"
 OFFERED = 5
 """Documents without a file that are offered after a crash, the newest."""
 
 
 class FileActions:
-    """`window` is the parent of the file dialogs."""
+    """`window` is the parent of the file dialogs, `view` shows a model file that is no document."""
 
-    def __init__(self, window: QWidget, workspace: Workspace, messages: MessageBar) -> None:
-        self._window, self._workspace, self._messages = window, workspace, messages
+    def __init__(
+        self, window: QWidget, workspace: Workspace, messages: MessageBar, view: Callable[[Path], object]
+    ) -> None:
+        self._window, self._workspace, self._messages, self._view = window, workspace, messages, view
         workspace.autosave_failed.connect(self._on_autosave_failed)
 
     # -- opening ---------------------------------------------------------------------------------------------------
@@ -33,12 +38,15 @@ class FileActions:
 
     def ask_open(self) -> None:
         """Let the user pick a file."""
-        path, _ = QFileDialog.getOpenFileName(self._window, "Open a document", self._folder(), FILTER)
+        path, _ = QFileDialog.getOpenFileName(self._window, "Open a document", self._folder(), OPENED)
         if path:
             self.open(Path(path))
 
     def open(self, path: Path) -> None:
         """Open a file in a tab; offer what a crash left of it. A file that cannot be read is explained."""
+        if path.suffix.lower() in SUFFIXES:
+            self._view(path)
+            return
         known = self._workspace.find(path) is not None
         recovery = recovery_of(path) if not known else None
         self._attempt(lambda: self._workspace.open(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
@@ -14,9 +14,7 @@ from PySide6.QtWidgets import QWidget
 from designer import __version__
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
-from designer.graph.picture import SUFFIX as PICTURE
 from designer.graph.problems import Fix, Problem
-from designer.graph.storage import SUFFIX
 from designer.graph.templates import grouped
 from designer.ui import theme
 from designer.ui.actions import Actions
@@ -25,17 +23,19 @@ from designer.ui.cheat_sheet import CheatSheet
 from designer.ui.command_palette import CommandPalette, window_commands
 from designer.ui.copying_code import copy_as_code
 from designer.ui.document_tabs import DocumentTabs
+from designer.ui.dropping import dropped_file, take_file
 from designer.ui.engine_link import EngineLink
 from designer.ui.engine_words import say_engine_state
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
 from designer.ui.filled_menus import fill_advice, fill_recent
-from designer.ui.importing import SUFFIXES, ask_import, import_file
+from designer.ui.importing import ask_import
 from designer.ui.live_nodes import LiveNodes
 from designer.ui.looking_inside import look_inside
 from designer.ui.my_composites import MyComposites
 from designer.ui.open_document import OpenDocument
 from designer.ui.run_actions import RunActions
+from designer.ui.side_pages import SidePage, SidePages
 from designer.ui.unpacking import unpack_selected
 from designer.ui.user_components import UserComponents
 from designer.ui.window_layout import WindowLayout
@@ -55,10 +55,11 @@ class MainWindow(WindowLayout):
         self._in_palette: Catalogue | None = None
         self.workspace = Workspace()
         self.engine = EngineLink()
-        self.files = FileActions(self, self.workspace, self.messages)
+        self.side = SidePages(self)
+        self.files = FileActions(self, self.workspace, self.messages, self.side.open_model)
         self.runs = RunActions(self)
         self.live = LiveNodes(self.train)
-        self.document_tabs = DocumentTabs(self.workspace)
+        self.document_tabs = DocumentTabs(self.workspace, self.side)
         self.centre.insertWidget(0, self.document_tabs)
         self.palette_popup = CommandPalette(self)
         self.my_composites = MyComposites(self.messages, self)
@@ -73,6 +74,7 @@ class MainWindow(WindowLayout):
     def start(self) -> None:
         """What waits for the first frame: the engine process, and work that a crash left behind."""
         self.engine.start()
+        self.side.begin()
         self.files.offer_untitled()
 
     def restore_session(self, *, quick_start: bool = True) -> None:
@@ -95,9 +97,9 @@ class MainWindow(WindowLayout):
             "import": lambda: ask_import(self),
             "save": self.files.save,
             "save_as": self.files.save_as,
-            "close": self.files.close,
-            "next_document": partial(self.workspace.step, 1),
-            "previous_document": partial(self.workspace.step, -1),
+            "view_model": self.side.ask_model,
+            "next_document": partial(self.document_tabs.step, 1),
+            "previous_document": partial(self.document_tabs.step, -1),
             "export_pytorch": lambda: self.open_export("pytorch"),
             "export_onnx": lambda: self.open_export("onnx"),
             "export_program": lambda: self.open_export("pt2"),
@@ -108,6 +110,7 @@ class MainWindow(WindowLayout):
             "redo": lambda: self.edit(Document.redo),
             "unpack": lambda: unpack_selected(self),
             **canvas.commands(),
+            **self.side.commands({**canvas.commands(), "close": self.files.close}),
             "find_component": self._find_component,
             **{f"show_{name.lower()}": partial(self.show_tab, panel) for name, panel in self.panels.items()},
             "train": self.runs.start,
@@ -121,7 +124,8 @@ class MainWindow(WindowLayout):
     def _connect(self) -> None:
         self.workspace.leaving.connect(self._on_leaving)
         self.workspace.opened.connect(self._on_opened)
-        self.document_tabs.close_wanted.connect(self.files.close)
+        self.side.changed.connect(self._on_edited)
+        self.document_tabs.close_wanted.connect(self._close_tab)
         self.workspace.edited.connect(self._on_edited)
         self.workspace.saved.connect(self._on_saved)
         self.engine.catalogue_changed.connect(self._on_catalogue)
@@ -158,6 +162,9 @@ class MainWindow(WindowLayout):
         theme.manager.changed.connect(self.canvas.set_theme)
 
     # -- the document ----------------------------------------------------------------------------------------------
+
+    def _close_tab(self, one: object) -> None:
+        self.side.close(one) if isinstance(one, SidePage) else self.files.close(cast(OpenDocument, one))
 
     def _on_leaving(self) -> None:
         """Another document comes to the front: what is being typed counts, and the canvas remembers where it was."""
@@ -200,7 +207,6 @@ class MainWindow(WindowLayout):
         document = self.workspace.document
         have = {"document"} if document is not None else set()
         if document is not None:
-            have |= {"several"} if len(self.workspace.documents) > 1 else set()
             have |= {"undo"} if document.can_undo else set()
             have |= {"redo"} if document.can_redo else set()
             have |= {"selection"} if self.canvas.has_selection else set()
@@ -208,13 +214,17 @@ class MainWindow(WindowLayout):
             self.train.form.refresh()
             self._show_problems()
         self._fill_palette()
-        self.commands.enable(have)
+        self.commands.enable(have | self.document_tabs.have())
         self._name_undo(document)
-        self.heading.set_full_text(self.workspace.title + (" •" if self.workspace.is_dirty else ""))
-        self.setWindowTitle(f"{self.workspace.title}[*] – Netwright" if document else "Netwright[*]")
-        self.setWindowModified(self.workspace.is_dirty)
+        self._show_titles()
         self.export.setEnabled(document is not None)
         self.train_button.setEnabled(document is not None)
+
+    def _show_titles(self) -> None:
+        title = self.side.current.title if self.side.current is not None else self.workspace.title
+        self.heading.set_full_text(title + (" •" if self.workspace.is_dirty else ""))
+        self.setWindowTitle(f"{title}[*] – Netwright" if title else "Netwright[*]")
+        self.setWindowModified(self.workspace.is_dirty)
 
     def _name_undo(self, document: Document | None) -> None:
         undo, redo = (document.undo_name, document.redo_name) if document is not None else ("", "")
@@ -356,17 +366,13 @@ class MainWindow(WindowLayout):
     # -- files dragged onto the window ------------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _dropped(event):
+        if dropped_file(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        path = _dropped(event)
-        if path is not None:
+        if (path := dropped_file(event)) is not None:
             event.acceptProposedAction()
-            if path.suffix.lower() in SUFFIXES:
-                import_file(self, path)
-            else:
-                self.files.open(path)
+            take_file(self, path)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 
@@ -383,12 +389,6 @@ class MainWindow(WindowLayout):
         self.engine.stop()
         self.predict.link.stop()
         event.accept()
-
-
-def _dropped(event: QDropEvent) -> Path | None:
-    """The document, or the model to import, among what is dragged."""
-    paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-    return next((p for p in paths if p.suffix.lower() in (SUFFIX, PICTURE, *SUFFIXES) and p.is_file()), None)
 
 
 def _forget(_error: object) -> None:

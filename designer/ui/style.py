@@ -171,6 +171,10 @@ _OWN = """
 #canvas_search QListView::item { border-radius: 5px; padding-left: 4px; }
 #predict_images::item { padding-left: 8px; }
 #predict_images::item:selected { background: $selection; color: $text; }
+#model_side, #model_tensors, #model_facts { background: $panel; }
+#model_tensors, #model_facts { selection-background-color: $selection; selection-color: $text; }
+#model_tensors::item, #model_facts::item { padding: 2px 0; }
+#model_tensors::item:selected, #model_facts::item:selected { background: $selection; color: $text; }
 #canvas_search QListView::item:selected { background: $selection; color: $text; }
 """
 

@@ -110,7 +110,7 @@ class Workspace(QObject):
     def _take(self, one: OpenDocument) -> Document:
         one.edited.connect(lambda: self._on_edited(one))
         one.autosave_failed.connect(self.autosave_failed)
-        place = self.documents.index(self.current) + 1 if self.current is not None else 0
+        place = self.documents.index(self.current) + 1 if self.current is not None else len(self.documents)
         self.documents.insert(place, one)
         self.go_to(one)
         self.tabs_changed.emit()
@@ -126,12 +126,6 @@ class Workspace(QObject):
             self.leaving.emit()
         self.current = one
         self.opened.emit()
-
-    def step(self, by: int) -> None:
-        """Bring the document `by` tabs further to the front, round the end."""
-        if self.current is not None:
-            at = self.documents.index(self.current) + by
-            self.go_to(self.documents[at % len(self.documents)])
 
     def move(self, before: int, after: int) -> None:
         """A tab was moved from one place to another."""

@@ -85,12 +85,12 @@ def test_a_composite_is_saved_placed_in_another_document_and_updated(grouped, qt
     other.undo()
     assert other.data.composites == []
     other.redo()
-    window.workspace.step(-1)
+    window.document_tabs.step(-1)
     part = drawn(document, pair.component).nodes[0]
     window.canvas.select([pair.id])
     tick(window, part.id, "out_channels")
     window.my_composites.save(document, pair.component)
-    window.workspace.step(1)
+    window.document_tabs.step(1)
     row = next(r for r in window.problems.rows if "another version" in r.problem.message)
     window.apply_fix(row.problem.fixes[0])
     assert other.spec(placed).param("out_channels") is not None

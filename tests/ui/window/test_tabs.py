@@ -141,7 +141,7 @@ def test_the_next_session_opens_what_was_open(home, qtbot, tmp_path):
     for path in paths:
         load_template("quick-start").save(path)
         first.files.open(path)
-    first.workspace.step(-1)
+    first.document_tabs.step(-1)
     first.workspace.document.set_training(epochs=3)
     another = MainWindow()  # beside the first: it neither opens those files nor forgets them
     qtbot.addWidget(another)
