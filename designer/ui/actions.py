@@ -13,10 +13,10 @@ from designer.ui import glyphs
 
 @dataclass(frozen=True)
 class Spec:
-    """One action. `shortcut` is a key string or a standard key; `needs` says what must be there to enable it."""
+    """One action. `shortcut` is a key string, several, or a standard key; `needs` says what has to be there for it."""
 
     text: str
-    shortcut: str | QKeySequence.StandardKey = ""
+    shortcut: str | tuple[str, ...] | QKeySequence.StandardKey = ""
     glyph: str = ""
     needs: str = ""
     tip: str = ""
@@ -27,7 +27,7 @@ _Key = QKeySequence.StandardKey
 ACTIONS: dict[str, Spec] = {
     "new": Spec("&New", _Key.New, "file-plus-outline", tip="New empty document"),
     "open": Spec("&Open…", _Key.Open, "folder-open-outline", tip="Open a document"),
-    "import": Spec("&Import…", "", "import", tip="A model table (YAML) of another program"),
+    "import": Spec("&Import…", "Ctrl+Shift+O", "import", tip="A model table (YAML) of another program"),
     "save": Spec("&Save", _Key.Save, "content-save-outline", "document", "Save the document"),
     "save_as": Spec("Save &as…", _Key.SaveAs, "content-save-edit-outline", "document"),
     "view_model": Spec(
@@ -41,11 +41,15 @@ ACTIONS: dict[str, Spec] = {
     ),
     "export_onnx": Spec("Export &ONNX…", "Ctrl+Shift+E", "cube-send", "document", "One file, verified in onnxruntime"),
     "export_program": Spec(
-        "Export &torch program…", "", "file-code-outline", "document", "One .pt2 file for torch.export.load"
+        "Export &torch program…", "Ctrl+Alt+E", "file-code-outline", "document", "One .pt2 file for torch.export.load"
     ),
-    "export_weights": Spec("Export &weights…", "", "weight", "document", "The weights alone, as safetensors"),
+    "export_weights": Spec("Export &weights…", "Ctrl+Alt+W", "weight", "document", "The weights alone, as safetensors"),
     "export_picture": Spec(
-        "Export p&icture…", "", "image-outline", "document", "PNG or SVG; the PNG opens again when it is dropped here"
+        "Export p&icture…",
+        "Ctrl+Alt+P",
+        "image-outline",
+        "document",
+        "PNG or SVG; the PNG opens again when it is dropped here",
     ),
     "quit": Spec("&Quit", _Key.Quit, "exit-to-app"),
     "undo": Spec("&Undo", _Key.Undo, "undo", "undo"),
@@ -62,7 +66,7 @@ ACTIONS: dict[str, Spec] = {
     "rename": Spec("&Rename", "F2", "rename-outline", "selection", "Change the title where it stands"),
     "select_all": Spec("Select &all", _Key.SelectAll, "select-all", "document"),
     "bypass": Spec("&Bypass", "B", "debug-step-over", "selection", "Leave the selected nodes out, keeping their wires"),
-    "freeze": Spec("&Freeze", "", "snowflake", "selection", "Keep the weights of the selected nodes in training"),
+    "freeze": Spec("&Freeze", "Ctrl+Shift+K", "snowflake", "selection", "Keep the weights of the selected nodes"),
     "open_inside": Spec("&Open", "Ctrl+Return", "magnify-plus-outline", "document", "See the parts of a composite"),
     "unpack": Spec("&Unpack", "Ctrl+U", "package-variant", "selection", "Replace composites by their parts"),
     "group": Spec(
@@ -85,15 +89,15 @@ ACTIONS: dict[str, Spec] = {
     "align_right": Spec("Align &right", "Ctrl+Shift+Right", "align-horizontal-right", "selection"),
     "align_top": Spec("Align &top", "Ctrl+Shift+Up", "align-vertical-top", "selection"),
     "align_bottom": Spec("Align &bottom", "Ctrl+Shift+Down", "align-vertical-bottom", "selection"),
-    "align_centre": Spec("Align &centres", "", "align-horizontal-center", "selection", "Under each other"),
-    "align_middle": Spec("Align &middles", "", "align-vertical-center", "selection", "Side by side"),
-    "spread_across": Spec("Equal gaps a&cross", "", "distribute-horizontal-center", "selection"),
-    "spread_down": Spec("Equal gaps &down", "", "distribute-vertical-center", "selection"),
+    "align_centre": Spec("Align &centres", "Ctrl+Alt+X", "align-horizontal-center", "selection", "Under each other"),
+    "align_middle": Spec("Align &middles", "Ctrl+Alt+Y", "align-vertical-center", "selection", "Side by side"),
+    "spread_across": Spec("Equal gaps a&cross", "Ctrl+Alt+H", "distribute-horizontal-center", "selection"),
+    "spread_down": Spec("Equal gaps &down", "Ctrl+Alt+V", "distribute-vertical-center", "selection"),
     "frame": Spec("&Frame", "Ctrl+G", "select-group", "selection", "A titled frame around the selected nodes"),
     "unframe": Spec("&Unframe", "Ctrl+Shift+G", "select-remove", "selection", "Take nodes out of their frame"),
     "fold": Spec("Fol&d or unfold", "Ctrl+Alt+F", "arrow-collapse-all", "selection", "A frame as one card, or open"),
     "note": Spec("Add a &note", "Ctrl+Shift+N", "note-outline", "document", "Words on the canvas"),
-    "snap": Spec("&Snap to grid", "", "grid", "document", "Nodes that are dragged keep to the dots, or no longer"),
+    "snap": Spec("&Snap to grid", "Ctrl+'", "grid", "document", "Dragged nodes keep to the dots, or no longer"),
     "find_component": Spec("&Find a component", "Ctrl+Shift+F", "magnify"),
     "fit": Spec("&Fit in the window", "F", "fit-to-page-outline", "tab", "Show the whole model (F)"),
     "fit_selection": Spec("Fit the &selection", "Shift+F", "fit-to-screen-outline", "document"),
@@ -104,14 +108,14 @@ ACTIONS: dict[str, Spec] = {
     "show_train": Spec("&Train panel", "Ctrl+Shift+T", "chart-line"),
     "train": Spec("&Start training", "F5", "play", "document", "Train this model (F5)"),
     "advise_training": Spec(
-        "Advice on trainin&g…", "", "school-outline", "document", "Optimizer, rate and schedule, with the reasons"
+        "Advice on trainin&g…", "Ctrl+Alt+A", "school-outline", "document", "Optimizer, rate, schedule, and the reasons"
     ),
-    "user_components": Spec("&Your components…", "", "puzzle-outline", tip="Components from your own Python files"),
+    "user_components": Spec("&Your components…", "Ctrl+Alt+U", "puzzle-outline", tip="From your own Python files"),
     "command_palette": Spec("&Command palette…", "Ctrl+Shift+P", "console-line", tip="Everything by its name"),
     "show_layers": Spec("&Layers", "Ctrl+Shift+L", "table", tip="All layers with their figures"),
     "show_runs": Spec("&Runs", "Ctrl+Shift+R", "format-list-bulleted", tip="All runs: compare, queue, delete"),
     "show_predict": Spec("P&redict", "Ctrl+Shift+I", "image-search-outline", tip="A trained model on your images"),
-    "keys": Spec("&Keys and gestures", "F1", "keyboard-outline"),
+    "keys": Spec("&Keys and gestures", ("F1", "?"), "keyboard-outline"),
     "about": Spec("&About Netwright", "", "information-outline"),
 }
 
@@ -186,10 +190,10 @@ class Actions:
             self._actions[name].setEnabled(not spec.needs or spec.needs in have)
 
 
-def _keys(shortcut: str | QKeySequence.StandardKey) -> list[QKeySequence]:
+def _keys(shortcut: str | tuple[str, ...] | QKeySequence.StandardKey) -> list[QKeySequence]:
     """The platform's own keys for a standard action, and those that everybody tries where it has none or others."""
-    if isinstance(shortcut, str):
-        return [QKeySequence(shortcut)] if shortcut else []
+    if isinstance(shortcut, (str, tuple)):
+        return [QKeySequence(keys) for keys in ((shortcut,) if isinstance(shortcut, str) else shortcut) if keys]
     found = QKeySequence.keyBindings(shortcut)
     usual = (QKeySequence(keys) for keys in _USUAL.get(shortcut, ()))
     return [*found, *(keys for keys in usual if keys not in found)]

@@ -46,6 +46,14 @@ def test_the_palette_runs_actions_and_goes_to_nodes(quiet_window, qtbot):
     palette.close()
 
 
+def test_every_action_has_keys_of_its_own(quiet_window):
+    commands = quiet_window.commands
+    keys = {name: [k.toString() for k in commands[name].shortcuts()] for name in commands.names()}
+    assert [name for name, found in keys.items() if not found] == ["about"]
+    taken = [k for found in keys.values() for k in found]
+    assert sorted(k for k in set(taken) if taken.count(k) > 1) == []
+
+
 def test_the_sheet_names_every_key_of_the_menus(quiet_window, qtbot):
     window = quiet_window
     window.commands["keys"].trigger()
