@@ -338,6 +338,44 @@ def predict(
         predict_images(run, images, out, threshold, json, save_json)
 
 
+@app.command()
+def weights(
+    file: File,
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A .safetensors, a .pt of plain tensors, or a run folder.", show_default=False)
+    ],
+    write: Annotated[bool, typer.Option("--write", help="Make the document start from what fits.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what of a checkpoint fits a document: taken, left over, missing."""
+    from designer.cli.weights import weights_of
+
+    with clear_errors():
+        weights_of(file, checkpoint, write, json)
+
+
+@app.command()
+def finetune(
+    base: Annotated[Path, typer.Argument(help="A run folder, or a .netwright document.", show_default=False)],
+    data: Annotated[str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, or shapes:2.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The document to write.", show_default=False)],
+    weights: Annotated[
+        str, typer.Option(help="A checkpoint, or published ones such as torchvision:resnet50; a run has its own.")
+    ] = "",
+    task: Annotated[
+        Literal["", "detect", "segment", "classify"], typer.Option(help="By default as before, where the data fits.")
+    ] = "",
+    channels: Annotated[int, typer.Option(min=1, help="Of the new images.")] = 3,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Keep the early layers as they are.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a document that goes on from a trained one on other data: classes, task or channels may differ."""
+    from designer.cli.weights import finetune as fine_tune
+
+    with clear_errors():
+        fine_tune(base, data, out, weights, task, channels, freeze, json)
+
+
 @app.command(name="import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A model table in YAML.", show_default=False)],

@@ -4,17 +4,22 @@ without a word: what was loaded, left out and missing is reported.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from designer.engine.compile import Compiled
+from designer.engine.state_files import State, read_state
 from designer.graph.errors import NetwrightError
 from designer.graph.model import GraphData, Node
 from nodes.sdk.discover import library
 from nodes.weights import Carried, Pretrained, Rename, WeightsError, carry_over, download, for_component
+
+KEY = "#"
+"""Between a file and the key in it below which a node's tensors are: `file:mine.safetensors#backbone`."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,12 @@ class Loaded:
 
     node: Node
     carried: Carried
+    module: str
+
+    @property
+    def names(self) -> list[str]:
+        """What was filled, as the compiled model calls it."""
+        return [f"{self.module}.{key}" for key in self.carried.loaded]
 
     def text(self) -> str:
         return f"{self.node.title}: weights of {self.node.weights}: {self.carried.text()}."
@@ -34,8 +45,13 @@ def load_pretrained(compiled: Compiled, data: GraphData) -> list[Loaded]:
     Raises:
         NetwrightError: when the weights cannot be had, or are those of another model.
     """
-    modules = {node_id: compiled.model.get_submodule(name) for name, node_id in compiled.node_of.items()}
-    return [_load(node, modules[node.id]) for node in data.nodes if node.weights and node.id in modules]
+    names = {node_id: name for name, node_id in compiled.node_of.items()}
+    read = cache(read_state)  # many nodes may start from one file
+    return [
+        _load(node, names[node.id], compiled.model.get_submodule(names[node.id]), read)
+        for node in data.nodes
+        if node.weights and node.id in names
+    ]
 
 
 def sources(component: str, params: dict[str, object]) -> list[str]:
@@ -44,18 +60,25 @@ def sources(component: str, params: dict[str, object]) -> list[str]:
     return [p.name for p in for_component(spec.id, {**spec.defaults(), **params})]
 
 
-def _load(node: Node, module: nn.Module) -> Loaded:
-    spec = library().spec(node.component)
-    fitting = for_component(spec.id, {**spec.defaults(), **node.params})
-    kind, _, name = node.weights.partition(":")
+def _load(node: Node, name: str, module: nn.Module, read: Callable[[Path, str], State]) -> Loaded:
+    component = library().catalogue.get(node.component)  # None for a drawn composite, which has no published weights
+    title = component.title if component is not None else node.title
+    fitting = for_component(component.id, {**component.defaults(), **node.params}) if component is not None else []
+    kind, _, where = node.weights.partition(":")
     if kind == "file":
-        state, rename = _from_file(Path(name).expanduser(), node, module, fitting)
+        path, _, key = where.rpartition(KEY)
+        if not key.isidentifier():  # a mark that belongs to the file's name
+            path, key = where, ""
+        state = read(Path(path).expanduser(), node.title).tensors
+        if key:
+            return _load_part(node, name, module, state, key)
+        rename = _best_map(state, module, fitting)
     else:
         found = next((p for p in fitting if p.name == node.weights), None)
         if found is None:
             known = ", ".join(p.name for p in fitting) or "none"
             raise NetwrightError(
-                f"{node.title}: there are no weights {node.weights} for a {spec.title} with these settings; known: "
+                f"{node.title}: there are no weights {node.weights} for a {title} with these settings; known: "
                 f"{known}. Choose one of them, or a file: file:PATH."
             )
         try:
@@ -66,45 +89,25 @@ def _load(node: Node, module: nn.Module) -> Loaded:
     if len(carried.missing) + len(carried.wrong) >= len(carried.loaded):
         raise NetwrightError(
             f"{node.title}: {node.weights} holds weights of another model: {carried.text()}. Choose other weights, or "
-            f"set the {spec.title} as they were trained."
+            f"set the {title} as they were trained."
         )
-    return Loaded(node, carried)
+    return Loaded(node, carried, name)
 
 
-def _from_file(
-    path: Path, node: Node, module: nn.Module, fitting: list[Pretrained]
-) -> tuple[dict[str, Tensor], Rename]:
-    """A file's tensors, and of the known key maps (ours first) the one that finds a place for most of them."""
-    state = read_state(path, node.title)
+def _load_part(node: Node, name: str, module: nn.Module, state: Mapping[str, Tensor], key: str) -> Loaded:
+    """The tensors below one key. They were matched to the node once, so part of it is enough."""
+    below = {k[len(key) + 1 :]: v for k, v in state.items() if k.startswith(f"{key}.")}
+    carried = carry_over(module, below, lambda k: k)
+    if not carried.loaded:
+        raise NetwrightError(
+            f"{node.title}: nothing of {node.weights} fits it any more: {carried.text()}. Set it as it was when the "
+            "weights were loaded, or load them again."
+        )
+    return Loaded(node, carried, name)
+
+
+def _best_map(state: Mapping[str, Tensor], module: nn.Module, fitting: list[Pretrained]) -> Rename:
+    """Of the known key maps (ours first) the one that finds a place for most tensors."""
     own = module.state_dict().keys()
     maps: list[Rename] = [lambda key: key, *(p.rename for p in fitting)]
-    return state, max(maps, key=lambda rename: sum(rename(key) in own for key in state))
-
-
-def read_state(path: Path, title: str) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, or of a torch file that holds nothing else. Runs no code of the file.
-
-    Raises:
-        NetwrightError: when it cannot be read.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise NetwrightError(f"{title}: there is no file {path}. Choose where its weights are.") from None
-    except Exception as error:  # every reader has its own
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise NetwrightError(
-            f"{title}: {path} cannot be read as weights: {reason}. A .safetensors file, or a torch file with a plain "
-            "state_dict, is needed."
-        ) from None
-    for key in ("state_dict", "model", "ema"):  # the usual wrappings
-        if isinstance(held, dict) and isinstance(held.get(key), dict):
-            held = held[key]
-    tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)} if isinstance(held, dict) else {}
-    if not tensors:
-        raise NetwrightError(f"{title}: {path} holds no tensors by name. A plain state_dict is needed.")
-    return tensors
+    return max(maps, key=lambda rename: sum(rename(key) in own for key in state))

@@ -56,8 +56,12 @@ class Index:
             self._hook(wire)
         self._next = dict.fromkeys("nwg", 0)
         for taken in [i.id for i in data.nodes] + [i.id for i in data.wires] + [i.id for i in data.groups]:
-            if match := re.fullmatch(r"([nwg])(\d+)", taken):
-                self._next[match[1]] = max(self._next[match[1]], int(match[2]))
+            self._count(taken)
+
+    def _count(self, taken: str) -> None:
+        """An id that came from elsewhere is not given out again."""
+        if match := re.fullmatch(r"([nwg])(\d+)", taken):
+            self._next[match[1]] = max(self._next[match[1]], int(match[2]))
 
     def new_id(self, letter: str) -> str:
         """`n1`, `n2`, ...: never one that was given out before, so that undo and redo cannot collide."""
@@ -79,6 +83,7 @@ class Index:
         match change:
             case NodeAdded(node, index):
                 data.nodes.insert(index, node)
+                self._count(node.id)
                 self.nodes[node.id] = node
                 self._titles[node.title] += 1
                 self.incoming[node.id], self.outgoing[node.id] = {}, {}
@@ -94,6 +99,7 @@ class Index:
                 _set_node(self.nodes[node_id], field, new)
             case WireAdded(wire, index):
                 data.wires.insert(index, wire)
+                self._count(wire.id)
                 self.wires[wire.id] = wire
                 self._hook(wire)
             case WireRemoved(wire, index):
@@ -105,6 +111,7 @@ class Index:
                 setattr(self.wires[wire_id], field, new)
             case GroupAdded(group, index):
                 data.groups.insert(index, group)
+                self._count(group.id)
             case GroupRemoved(_, index):
                 del data.groups[index]
             case GroupChanged(group_id, field, _, new):

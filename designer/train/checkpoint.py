@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from designer.engine.compile import Compiled
+from designer.graph.model import GraphData
 from designer.train.run import RunError
 
 
@@ -31,7 +33,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Reads a checkpoint: tensors and plain values only.
 
-    Keys: `model` and `ema` (state dicts), `optimizer`, `step`, `epoch`, `batch`, `best`, `rng`, `task`, `class_names`.
+    Keys: `model` and `ema` (state dicts), `optimizer`, `step`, `epoch`, `batch`, `best`, `rng`, `task`, `class_names`,
+    `pretrained` (names of parameters that were loaded before training).
 
     Raises:
         RunError: when it is missing, damaged or holds more than plain values.
@@ -46,6 +49,12 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "model" not in state:
         raise RunError(f"{path}: this is no checkpoint of Netwright: it has no model.")
     return state
+
+
+def pretrained(state: dict[str, Any], document: GraphData, compiled: Compiled) -> list[str]:
+    """Names of the parameters that were loaded before training; of older checkpoints, the nodes that were to be."""
+    given = {n.id for n in document.nodes if n.weights}
+    return list(state.get("pretrained", (name for name, node in compiled.node_of.items() if node in given)))
 
 
 def rng_state() -> dict[str, Any]:

@@ -64,7 +64,12 @@ class Trainer:
         self.device = self.accelerator.device
         set_seed(self.settings.seed)
         self.compiled = compile_document(self.document)
-        self.said = [] if resume else [loaded.text() for loaded in load_pretrained(self.compiled, self.document)]
+        # Killed before the first checkpoint, a run starts over, and with it its given weights.
+        saved = checkpoint.load(run.last_path) if resume and run.last_path.exists() else None
+        loaded = load_pretrained(self.compiled, self.document) if saved is None else []
+        self.said = [one.text() for one in loaded]
+        names = [name for one in loaded for name in one.names]
+        self.pretrained = names if saved is None else checkpoint.pretrained(saved, self.document, self.compiled)
         self.task = task_of(self.compiled)
         self.splits = load_dataset(self.document.data, self.compiled.image_size, self.task, self.settings)
         check_classes(self.document, self.compiled, self.splits.class_names)
@@ -82,9 +87,7 @@ class Trainer:
         self.batches = len(self.loader)
         self.steps = self.batches * self.settings.epochs
         self.freezing = Freezing(self.compiled, self.settings)
-        given = {n.id for n in self.document.nodes if n.weights}
-        pretrained = [name for name, node in self.compiled.node_of.items() if node in given]
-        self.optimizer = make_optimizer(self.compiled.model, self.settings, pretrained, self.freezing.parameters())
+        self.optimizer = make_optimizer(self.compiled.model, self.settings, self.pretrained, self.freezing.parameters())
         self.average = make_average(self.compiled.model, self.settings.ema_decay) if self.settings.ema else None
         self.network, self.optimizer = self.accelerator.prepare(self.compiled.train_model, self.optimizer)
         self.fast: nn.Module | None = None
@@ -95,7 +98,7 @@ class Trainer:
         self.since_best = 0
         self.resumed_from: int | None = None
         if resume:
-            self._restore()
+            self._restore(saved)
         self.live = Live(run, self.document, self.compiled, self.device)
         self.trackers = Trackers(run, self.document)
         self.events = EventWriter(run.events_path)
@@ -336,17 +339,16 @@ class Trainer:
             "step": self.step, "epoch": self.epoch, "batch": self.batch,
             "best": self.best, "since_best": self.since_best,
             "rng": checkpoint.rng_state(),
-            "task": self.task, "class_names": self.splits.class_names,
+            "task": self.task, "class_names": self.splits.class_names, "pretrained": self.pretrained,
         }  # fmt: skip
         checkpoint.save(path, state)
         self.events.write("checkpoint", path=str(path), step=self.step, best=best)
 
-    def _restore(self) -> None:
-        if not self.run.last_path.exists():
+    def _restore(self, state: dict[str, Any] | None) -> None:
+        if state is None:
             # Killed before the first checkpoint: the run starts over, and its curve with it.
             self.resumed_from = 0
             return
-        state = checkpoint.load(self.run.last_path)
         try:
             self.compiled.model.load_state_dict(state["model"])
             if self.average is not None and state["ema"] is not None:

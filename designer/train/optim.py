@@ -28,7 +28,7 @@ def make_optimizer(
     Args:
         model: the compiled document.
         settings: its training section.
-        pretrained: names of the submodules that start from published or given weights.
+        pretrained: names of the parameters, or of whole submodules, that start from published or given weights.
         later: parameters that are frozen now and learn later; without a gradient an optimizer passes them over.
     """
     factors = rate_factors(model, settings, pretrained)
@@ -67,10 +67,12 @@ def rate_factors(model: nn.Module, settings: TrainingSettings, pretrained: Colle
     names = [name for name, _ in model.named_parameters()]
     layers = list(dict.fromkeys(layer_of(model, name) for name in names))
     depth = {layer: len(layers) - 1 - place for place, layer in enumerate(layers)}
+    given = set(pretrained)
     factors = {}
     for name in names:
-        loaded = settings.pretrained_factor if name.partition(".")[0] in pretrained else 1.0
-        factors[name] = loaded * settings.layer_decay ** depth[layer_of(model, name)]
+        loaded = name in given or name.partition(".")[0] in given
+        own = settings.layer_decay ** depth[layer_of(model, name)]
+        factors[name] = own * settings.pretrained_factor if loaded else own
     return factors
 
 
