@@ -29,7 +29,8 @@ class Node(Part):
     color: str = ""
     note: str = ""
     weights: str = ""
-    """Where its weights come from before training: `torchvision:resnet50`, `timm:...` or `file:PATH`; "" draws them."""
+    """Where its weights come from before training: `torchvision:resnet50`, `timm:...`, `file:PATH`, or
+    `file:PATH#KEY` for what is below a key of the file; "" draws them."""
     frozen: bool = False
     disabled: bool = False
 
