@@ -163,13 +163,17 @@ def summary(file: File, json: Json = False) -> None:
 def diff(
     a: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],
     b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw both as one picture, .svg or .png.", show_default=False)
+    ] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="Draw it light on dark.")] = False,
     json: Json = False,
 ) -> None:
     """Say what differs between two documents, or the documents of two runs."""
     from designer.cli.documents import diff_documents
 
     with clear_errors():
-        diff_documents(a, b, json)
+        diff_documents(a, b, json, picture, dark=dark)
 
 
 @app.command()

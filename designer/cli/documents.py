@@ -11,8 +11,9 @@ import typer
 from designer.cli.output import console, count, fail, giga, megabytes, print_json, table
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
+from designer.graph.model import GraphData
 from designer.graph.problems import Problem
-from designer.graph.storage import read
+from designer.graph.storage import read, write_text
 from designer.graph.templates import load_template
 from designer.graph.templates import templates as all_templates
 
@@ -159,13 +160,15 @@ def summarise(file: Path, as_json: bool) -> None:
     )
 
 
-def diff_documents(a: Path, b: Path, as_json: bool) -> None:
-    """Lists what differs; a run folder stands for its frozen document."""
+def diff_documents(a: Path, b: Path, as_json: bool, picture: Path | None = None, *, dark: bool = False) -> None:
+    """Lists what differs, or draws it; a run folder stands for its frozen document."""
     from designer.graph.compare import differences
     from designer.train.run import RunFolder
 
     first, second = (RunFolder.open(p).document() if p.is_dir() else read(p) for p in (a, b))
     found = differences(first, second)
+    if picture is not None:
+        draw_differences(first, second, picture, dark)
     if as_json:
         print_json({"a": str(a), "b": str(b), "equal": not found, "differences": [d.to_json() for d in found]})
         return
@@ -173,6 +176,18 @@ def diff_documents(a: Path, b: Path, as_json: bool) -> None:
         console.print(one.text, highlight=False, markup=False, soft_wrap=True)
     if not found:
         console.print("No difference: both train alike.")
+
+
+def draw_differences(a: GraphData, b: GraphData, picture: Path, dark: bool) -> None:
+    """Writes the picture. An SVG is text, so it needs no Qt."""
+    if picture.suffix.lower() == ".svg":
+        from designer.graph.diff_picture import diff_picture
+
+        write_text(picture, diff_picture(a, b, dark=dark))
+    else:
+        from designer.ui.compare_page import save_diff_picture
+
+        save_diff_picture(a, b, picture, dark=dark)
 
 
 def _shape(info: Any) -> str:

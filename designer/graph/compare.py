@@ -61,7 +61,7 @@ def differences(a: GraphData, b: GraphData) -> list[Difference]:
     rest, when the id and one of the two are, or when they are the only ones of their component on both sides.
     What is looks only is left out.
     """
-    matched = _matched(a, b)
+    matched = matched_nodes(a, b)
     order_a, order_b = _places(a), _places(b)
     found: list[Difference] = []
     for old in sorted(a.nodes, key=lambda n: order_a[n.id]):
@@ -80,7 +80,7 @@ def differences(a: GraphData, b: GraphData) -> list[Difference]:
     return found
 
 
-def _matched(a: GraphData, b: GraphData) -> dict[str, Node]:
+def matched_nodes(a: GraphData, b: GraphData) -> dict[str, Node]:
     """The node of `b` for each id of `a` that has one.
 
     Documents drawn apart use the same ids (n1, n2, ...) for quite different nodes, hence title and component first.

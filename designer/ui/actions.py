@@ -33,6 +33,9 @@ ACTIONS: dict[str, Spec] = {
     "view_model": Spec(
         "&View model file…", "", "eye-outline", tip="Graph and weights of an ONNX, safetensors or PyTorch file"
     ),
+    "compare": Spec(
+        "Co&mpare with…", "", "compare", "document", "A picture of what differs between another document and this one"
+    ),
     "close": Spec("&Close tab", _Key.Close, "close", "tab"),
     "next_document": Spec("&Next document", "Ctrl+Tab", "arrow-right", "several"),
     "previous_document": Spec("Pre&vious document", "Ctrl+Shift+Tab", "arrow-left", "several"),
@@ -121,7 +124,7 @@ ACTIONS: dict[str, Spec] = {
 
 MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
-        "new", "open", "view_model", "import", "@recent", "@templates", "-", "save", "save_as", "-",
+        "new", "open", "view_model", "import", "compare", "@recent", "@templates", "-", "save", "save_as", "-",
         "export_pytorch", "export_onnx", "export_program", "export_weights", "export_picture", "-", "close", "quit",
     ),
     "&Edit": (

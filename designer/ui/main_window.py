@@ -21,6 +21,7 @@ from designer.ui.actions import Actions
 from designer.ui.advisor_panel import AdvisorPanel
 from designer.ui.cheat_sheet import CheatSheet
 from designer.ui.command_palette import CommandPalette, window_commands
+from designer.ui.compare_page import ask_compare
 from designer.ui.copying_code import copy_as_code
 from designer.ui.document_tabs import DocumentTabs
 from designer.ui.dropping import dropped_file, take_file
@@ -98,6 +99,7 @@ class MainWindow(WindowLayout):
             "save": self.files.save,
             "save_as": self.files.save_as,
             "view_model": self.side.ask_model,
+            "compare": lambda: ask_compare(self),
             "next_document": partial(self.document_tabs.step, 1),
             "previous_document": partial(self.document_tabs.step, -1),
             "export_pytorch": lambda: self.open_export("pytorch"),
