@@ -6,19 +6,19 @@ import json
 from typing import Literal, get_args
 
 from designer.graph.storage import write_text
-from designer.train.run import RunFolder
+from designer.train.run import Worked
 
 Command = Literal["pause", "resume", "stop", "save"]
 
 
-def write(run: RunFolder, command: Command | str) -> None:
+def write(run: Worked, command: Command | str) -> None:
     """Leaves a command for the trainer; a newer one replaces one that was not taken yet."""
     if command not in get_args(Command):
         raise ValueError(f"{command!r} is no command. Use one of {', '.join(get_args(Command))}.")
     write_text(run.control_path, json.dumps({"command": command}))
 
 
-def take(run: RunFolder) -> str | None:
+def take(run: Worked) -> str | None:
     """The command that was left, if any; it is gone after that."""
     if not run.control_path.exists():
         return None

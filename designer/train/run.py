@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -100,19 +101,30 @@ def start_training(run: RunFolder, *, resume: bool = False) -> subprocess.Popen[
     if is_alive(run):
         raise RunError(f"{run.path} is being trained already. Stop that first.")
     command = [sys.executable, "-P", "-m", "designer.train", "--run", str(run.path.resolve())]
-    detach: dict[str, object] = {"start_new_session": True}
-    if sys.platform == "win32":
-        detach = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    with run.log_path.open("ab") as log:
-        process = subprocess.Popen(
-            [*command, *(["--resume"] if resume else [])],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, **detach,  # type: ignore[call-overload]
-        )  # fmt: skip
+    process = start_detached([*command, *(["--resume"] if resume else [])], run.log_path)
     record_process(run, process.pid)
     return process
 
 
-def record_process(run: RunFolder, pid: int) -> None:
+def start_detached(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
+    """Starts a process that goes on when its starter ends; what it prints is appended to a file."""
+    detach: dict[str, object] = {"start_new_session": True}
+    if sys.platform == "win32":
+        detach = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **detach,  # type: ignore[call-overload]
+        )  # fmt: skip
+
+
+class Worked(Protocol):
+    """A folder that a process works on, steered by a file: a run or a sweep."""
+
+    process_path: Path
+    control_path: Path
+
+
+def record_process(run: Worked, pid: int) -> None:
     """Notes which process trains a run; the start time tells it from a later process of the same number."""
     try:
         started = psutil.Process(pid).create_time()
@@ -121,7 +133,7 @@ def record_process(run: RunFolder, pid: int) -> None:
     write_text(run.process_path, json.dumps({"pid": pid, "started": started}))
 
 
-def process_of(run: RunFolder) -> psutil.Process | None:
+def process_of(run: Worked) -> psutil.Process | None:
     """The trainer at work on a run, if there is one."""
     try:
         noted = json.loads(run.process_path.read_text(encoding="utf-8"))
@@ -133,6 +145,6 @@ def process_of(run: RunFolder) -> psutil.Process | None:
         return None
 
 
-def is_alive(run: RunFolder) -> bool:
+def is_alive(run: Worked) -> bool:
     """Whether a trainer is at work on a run."""
     return process_of(run) is not None

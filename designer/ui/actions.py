@@ -117,6 +117,7 @@ ACTIONS: dict[str, Spec] = {
     "command_palette": Spec("&Command palette…", "Ctrl+Shift+P", "console-line", tip="Everything by its name"),
     "show_layers": Spec("&Layers", "Ctrl+Shift+L", "table", tip="All layers with their figures"),
     "show_runs": Spec("&Runs", "Ctrl+Shift+R", "format-list-bulleted", tip="All runs: compare, queue, delete"),
+    "show_sweep": Spec("S&weep", "Ctrl+Shift+W", "chart-scatter-plot", tip="Try values of parameters, a run for each"),
     "show_predict": Spec("P&redict", "Ctrl+Shift+I", "image-search-outline", tip="A trained model on your images"),
     "keys": Spec("&Keys and gestures", ("F1", "?"), "keyboard-outline"),
     "about": Spec("&About Netwright", "", "information-outline"),
@@ -134,7 +135,8 @@ MENUS: dict[str, tuple[str, ...]] = {
     ),
     "&View": (
         "fit", "fit_selection", "zoom_100", "minimap", "@heat", "-", "command_palette", "-",
-        "show_problems", "show_train", "show_layers", "show_runs", "show_predict", "@panels", "-",
+        "show_problems", "show_train", "show_layers", "show_runs", "show_sweep", "show_predict",
+        "@panels", "-",
         "next_document", "previous_document", "-", "@theme",
     ),
     "&Arrange": (

@@ -21,12 +21,14 @@ class Inspector(QScrollArea):
     wanted(str, dict, object): a question for the engine: method, params, and what to call with the answer.
     refused(str): why an edit cannot be made.
     library_wanted(str): the composite of this id shall be saved to the user's library.
+    sweep_wanted(str): this parameter (a node's id, a dot, its name) shall be swept.
     """
 
     fix_chosen = Signal(Fix)
     wanted = Signal(str, dict, object)
     refused = Signal(str)
     library_wanted = Signal(str)
+    sweep_wanted = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,6 +108,7 @@ class Inspector(QScrollArea):
             page.wanted.connect(self.wanted)
             page.refused.connect(self.refused)
             page.library_wanted.connect(self.library_wanted)
+            page.sweep_wanted.connect(self.sweep_wanted)
         self.setWidget(page)
         self._refresh()
 

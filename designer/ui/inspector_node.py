@@ -34,12 +34,14 @@ class NodePage(QWidget):
     wanted(str, dict, object): a question for the engine: method, params, and what to call with the answer.
     refused(str): why an edit of the node's definition cannot be made.
     library_wanted(str): the composite of this id shall be saved to the user's library.
+    sweep_wanted(str): this parameter (the node's id, a dot, its name) shall be swept.
     """
 
     fix_chosen = Signal(Fix)
     wanted = Signal(str, dict, object)
     refused = Signal(str)
     library_wanted = Signal(str)
+    sweep_wanted = Signal(str)
 
     def __init__(self, document: Document, node: Node, spec: ComponentSpec | None) -> None:
         super().__init__()
@@ -119,6 +121,7 @@ class NodePage(QWidget):
             self.params = ParamRows(self._spec)
             self.params.edited.connect(self._on_param)
             self.params.suggestions_wanted.connect(self._on_suggestions_wanted)
+            self.params.sweep_wanted.connect(lambda name: self.sweep_wanted.emit(f"{self._node_id}.{name}"))
             box.addWidget(self.params)
         if any(composite.id == node.component for composite in self._document.data.composites):
             self.composite = CompositeSection(self._document, node.component)

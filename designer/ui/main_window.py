@@ -37,6 +37,7 @@ from designer.ui.my_composites import MyComposites
 from designer.ui.open_document import OpenDocument
 from designer.ui.run_actions import RunActions
 from designer.ui.side_pages import SidePage, SidePages
+from designer.ui.sweep_actions import SweepActions
 from designer.ui.unpacking import unpack_selected
 from designer.ui.user_components import UserComponents
 from designer.ui.window_layout import WindowLayout
@@ -59,6 +60,7 @@ class MainWindow(WindowLayout):
         self.side = SidePages(self)
         self.files = FileActions(self, self.workspace, self.messages, self.side.open_model)
         self.runs = RunActions(self)
+        self.sweeps = SweepActions(self)
         self.live = LiveNodes(self.train)
         self.document_tabs = DocumentTabs(self.workspace, self.side)
         self.centre.insertWidget(0, self.document_tabs)
@@ -181,6 +183,7 @@ class MainWindow(WindowLayout):
         self.canvas.set_document(document)
         self.inspector.set_document(document)
         self.train.set_document(document, self.workspace.runs_folder)
+        self.sweep.set_document(document, self.workspace.runs_folder)
         self.problems.show_problems((), {})
         self._show_result()
         self.status.show_totals(self._result.get("totals") or {})
@@ -292,6 +295,7 @@ class MainWindow(WindowLayout):
         self._fill_palette()
         self.canvas.set_catalogue(catalogue)
         self.inspector.catalogue_changed()
+        self.sweep.catalogue_changed()
         self._show_problems()
 
     def _save_to_library(self, composite: str) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from designer.ui import theme, wording
 from designer.ui.editors import ParamEditor, SuggestEditor, editor_for
+from designer.ui.sweep_menu import SweepMenu
 from designer.ui.widgets import ElidedLabel, column, label, row, tool
 from nodes.sdk.spec import ComponentSpec, Param
 
@@ -57,10 +58,12 @@ class ParamRows(QWidget):
     Signals:
         edited(str, object): a parameter's name and the value that the user gave it.
     suggestions_wanted(str, object): the keyboard is in a parameter with values to choose from; call with their list.
+    sweep_wanted(str): this parameter shall be swept.
     """
 
     edited = Signal(str, object)
     suggestions_wanted = Signal(str, object)
+    sweep_wanted = Signal(str)
 
     def __init__(self, spec: ComponentSpec) -> None:
         super().__init__()
@@ -72,6 +75,8 @@ class ParamRows(QWidget):
             setting.edited.connect(self.edited)
             if isinstance(setting.editor, SuggestEditor):
                 setting.editor.wanted.connect(partial(self.suggestions_wanted.emit, param.name))
+            if param.type != "str":
+                SweepMenu(setting, partial(self.sweep_wanted.emit, param.name))
             self.rows[param.name] = setting
             box.addWidget(setting)
         for param in spec.params:

@@ -36,7 +36,7 @@ class RunActions:
         self._train.folder_changed.connect(lambda root: window.predict.set_folder(root))
         panel.predict_wanted.connect(self._predict)
         panel.curves_wanted.connect(self._show_run)
-        panel.document_wanted.connect(self._open_document)
+        panel.document_wanted.connect(self.open_document)
         panel.resume_wanted.connect(self._resume_run)
         self._advance = QTimer(window)
         self._advance.setInterval(ADVANCE_MS)
@@ -52,7 +52,7 @@ class RunActions:
                 text = f"“{self._train.whose}” is being trained. Stop that run first, or let this one wait for its end."
                 self._messages.say(text, "info", Choice("Put it in the queue", self.enqueue), key="train")
             return
-        if not self._can_train():
+        if not self.can_train():
             return
         window.show_tab(self._train)
         self._messages.withdraw("train")
@@ -63,7 +63,7 @@ class RunActions:
 
     def enqueue(self) -> None:
         """Let the document as it is now be trained after the run at work."""
-        if self._window.workspace.document is None or not self._can_train():
+        if self._window.workspace.document is None or not self.can_train():
             return
         try:
             run = self._train.enqueue()
@@ -84,7 +84,8 @@ class RunActions:
         self._window.show_tab(self._window.predict)
         self._window.predict.list_runs(run)
 
-    def _open_document(self, run: RunFolder) -> None:
+    def open_document(self, run: RunFolder) -> None:
+        """Open the document of a run as a new one."""
         try:
             self._window.workspace.open_data(run.document())
         except NetwrightError as error:
@@ -101,7 +102,7 @@ class RunActions:
         self._train.show_run(run)
         self._resume()
 
-    def _can_train(self) -> bool:
+    def can_train(self) -> bool:
         """Whether the document has no error; the first is said."""
         errors = [p for p in self._window.shown_problems if p.severity == "error"]
         if errors:

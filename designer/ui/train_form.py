@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QScrollArea, QWidget
 
 from designer.graph.document import Document
+from designer.graph.settings_param import param_of
 from designer.graph.training import AUGMENTATION, OPTIMIZERS, DataSettings, TrainingSettings
 from designer.ui import wording
 from designer.ui.editors import CalmComboBox, ChoiceEditor, ParamEditor, editor_for
 from designer.ui.inspector_pages import image_input
-from designer.ui.options_form import param_of
+from designer.ui.sweep_menu import SweepMenu
 from designer.ui.widgets import ElidedLabel, button, column, row, tool
 from nodes.sdk.spec import Param
 
@@ -30,7 +31,13 @@ KINDS = ("shapes", "coco", "yolo", "voc", "masks", "folder")
 
 
 class TrainForm(QScrollArea):
-    """Every editor writes into the document, so that the form is undone, saved and opened with it."""
+    """Every editor writes into the document, so that the form is undone, saved and opened with it.
+
+    Signals:
+    sweep_wanted(str): this setting (`training.NAME`) shall be swept.
+    """
+
+    sweep_wanted = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +148,10 @@ class TrainForm(QScrollArea):
         if isinstance(editor, ChoiceEditor):
             editor.set_texts(_CHOICES)
         field = section.model_fields[name]
-        return self._place(field.title or wording.title(name), editor, field.description or "")
+        cell = self._place(field.title or wording.title(name), editor, field.description or "")
+        if section is TrainingSettings and editor.param.type != "str":
+            SweepMenu(cell, lambda: self.sweep_wanted.emit(f"training.{name}"))
+        return cell
 
     def _place_advanced(self) -> None:
         self._cell += self._cell % 2

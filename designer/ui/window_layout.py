@@ -28,6 +28,7 @@ from designer.ui.predict_panel import PredictPanel
 from designer.ui.problems_panel import ProblemsPanel
 from designer.ui.runs_panel import RunsPanel
 from designer.ui.status_line import StatusLine
+from designer.ui.sweep_panel import SweepPanel
 from designer.ui.train_dock import TrainDock
 from designer.ui.welcome import Welcome
 from designer.ui.widgets import DockHeader, ElidedLabel, button, column, tool
@@ -58,10 +59,11 @@ class WindowLayout(QMainWindow):
         self.train = TrainDock()
         self.layers = LayersTable()
         self.runs_panel = RunsPanel(self.messages)
+        self.sweep = SweepPanel(self.messages)
         self.predict = PredictPanel(self.messages)
         self.panels: dict[str, QWidget] = {
             "Problems": self.problems, "Train": self.train, "Layers": self.layers, "Runs": self.runs_panel,
-            "Predict": self.predict,
+            "Sweep": self.sweep, "Predict": self.predict,
         }  # fmt: skip
         """The tabs of the dock below, by their names."""
         self.status = StatusLine()
@@ -92,7 +94,7 @@ class WindowLayout(QMainWindow):
         for name, panel in self.panels.items():
             self.tabs.addTab(panel, name)
         self.tabs.setCurrentWidget(self.train)
-        self.tabs.setAccessibleName("Problems, training, layers, runs and prediction")
+        self.tabs.setAccessibleName("Problems, training, layers, runs, sweeps and prediction")
         area = Qt.DockWidgetArea
         self.left = self._dock("Components", self.palette_panel, area.LeftDockWidgetArea)
         self.right = self._dock("Inspector", self.inspector, area.RightDockWidgetArea)
