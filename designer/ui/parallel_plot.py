@@ -96,6 +96,7 @@ class ParallelPlot(pg.PlotWidget):
         self._drag: tuple[int, float] | None = None
         self._tip = pg.TextItem(anchor=(0, 1))
         self._tip.setZValue(20)
+        self.setBackground(theme.current().panel)
         theme.manager.changed.connect(lambda _theme: self._draw())
 
     # -- what is shown -----------------------------------------------------------------------------------------------
@@ -162,11 +163,14 @@ class ParallelPlot(pg.PlotWidget):
         for x, axis in enumerate(self.axes):
             line = pg.PlotCurveItem([x, x], [0, 1], pen=pg.mkPen(shades.border_strong, width=1))
             line.setZValue(5)
-            title = metrics.elidedText(axis.title, Qt.TextElideMode.ElideRight, room)
+            title = axis.title
+            if metrics.horizontalAdvance(title) > room:  # rather the name than the node
+                title = metrics.elidedText(title.rpartition(": ")[2], Qt.TextElideMode.ElideRight, room)
             self._frame += [line, self._text(title, x, 1.03, shades.text, font, (0.5, 1))]
             for y, words in axis.ticks():
-                words = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room * 0.6)
-                self._frame.append(self._text(words, x, y, shades.text_muted, font, (0, 0.5)))
+                words = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)
+                side = 1 if x == len(self.axes) - 1 else 0  # the last axis has no room on its right
+                self._frame.append(self._text(words, x, y, shades.text_muted, font, (side, 0.5)))
             if x in self.brushes:
                 low, high = self.brushes[x]
                 width = 6 * self._box.viewPixelSize()[0]
@@ -182,7 +186,8 @@ class ParallelPlot(pg.PlotWidget):
         shade = theme.current().color("panel", 190)
         made = pg.TextItem(words, color=colour, anchor=anchor, fill=shade)
         made.setFont(font)
-        made.setPos(x + (6 * self._box.viewPixelSize()[0] if anchor[0] == 0 else 0), y)
+        away = 6 * self._box.viewPixelSize()[0]
+        made.setPos(x + (away if anchor[0] == 0 else -away if anchor[0] == 1 else 0), y)
         made.setZValue(10)
         return made
 

@@ -23,7 +23,7 @@ from designer.ui.editors import CalmComboBox, CalmSpinBox
 from designer.ui.sweep_model import short
 from designer.ui.widgets import ElidedLabel, button, clear, column, label, restyle, row, tool
 
-_FIELD_WIDTH = 132
+_FIELD_WIDTH = 164
 
 
 class DimensionRow(QWidget):
@@ -107,18 +107,18 @@ class SweepForm(QWidget):
         self._rows_box.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         settings = row(
             *(self._field(*one) for one in (
-                ("Trials", self.trials, "How many sets of values are tried"),
-                ("At once", self.jobs, "Trials trained at the same time"),
-                ("Chosen by", self.sampler, "TPE learns from the trials before; a grid tries every combination"),
-                ("Ended by", self.pruner, "What ends a bad trial early"),
-            )), gap=6,
+                ("Trials", self.trials, 70, "How many sets of values are tried"),
+                ("At once", self.jobs, 58, "Trials trained at the same time"),
+                ("Chosen by", self.sampler, 96, "TPE learns from the trials before; a grid tries every combination"),
+                ("Ended by", self.pruner, 112, "What ends a bad trial early"),
+            )), gap=4,
         )  # fmt: skip
         whole = column(self._rows_box, settings, gap=6)
         whole.setStretch(0, 1)
         self.setLayout(whole)
 
-    def _field(self, name: str, field: QWidget, tip: str) -> QWidget:
-        field.setMinimumWidth(54)
+    def _field(self, name: str, field: QWidget, width: int, tip: str) -> QWidget:
+        field.setFixedWidth(width)
         field.setAccessibleName(name)
         field.setToolTip(tip)
         made = QWidget()

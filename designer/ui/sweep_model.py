@@ -61,7 +61,7 @@ class TrialsModel(QAbstractTableModel):
             (str(trial.number + 1), trial.number),
             (STATE_WORDS.get(trial.state, trial.state), trial.state),
             (figure + ("  ★" if trial.number == self.best else ""), -1e300 if trial.metric is None else trial.metric),
-            *((written(value), _key(value)) for value in values),
+            *((f"{value:.4g}" if isinstance(value, float) else written(value), _key(value)) for value in values),
             (str(trial.epoch), trial.epoch),
             (wording.seconds(took) if took else "–", took),
             (trial.reason, trial.reason),
@@ -84,7 +84,7 @@ class TrialsModel(QAbstractTableModel):
         place = column - _BEFORE
         if 0 <= place < len(self.space):
             return self.space[place].kind != "choice"
-        return column in (0, 2) or place in (len(self.space), len(self.space) + 1)
+        return column == 2 or place in (len(self.space), len(self.space) + 1)
 
     def headerData(self, section: int, way: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if way != Qt.Orientation.Horizontal:

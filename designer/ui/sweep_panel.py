@@ -28,7 +28,7 @@ from designer.ui.widgets import ElidedLabel, button, column, row
 if TYPE_CHECKING:
     from designer.ui.parallel_plot import ParallelPlot
 
-FORM_WIDTH = 316
+FORM_WIDTH = 374
 REFRESH_MS = 600
 _KEY = "sweep"
 _WORDS = {
@@ -96,7 +96,8 @@ class SweepPanel(QWidget):
         view.verticalHeader().setDefaultSectionSize(26)
         view.horizontalHeader().setHighlightSections(False)
         view.horizontalHeader().setStretchLastSection(True)
-        view.horizontalHeader().setDefaultSectionSize(96)
+        view.horizontalHeader().setDefaultSectionSize(88)
+        view.horizontalHeader().setMinimumSectionSize(60)
         view.setAccessibleName("Trials")
         return view
 
@@ -234,7 +235,7 @@ class SweepPanel(QWidget):
             self.plot = ParallelPlot()
             self.plot.picked.connect(self.select)
             self.split.addWidget(self.plot)
-            self.split.setSizes([500, 500])
+            self.split.setSizes([440, 560])
             self._show_trials()
         return self.plot
 
@@ -258,6 +259,7 @@ class SweepPanel(QWidget):
         space = config.space if config is not None else []
         self.model.show(space, self.status)
         if self.plot is not None:
+            self.plot.setVisible(config is not None)
             self.plot.show_trials(space, self.status, more=config is None or config.direction == "maximize")
         total = config.trials if config is not None else 0
         self.state.set_full_text(self._words(total))
