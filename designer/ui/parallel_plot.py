@@ -165,7 +165,8 @@ class ParallelPlot(pg.PlotWidget):
             line.setZValue(5)
             title = axis.title
             if metrics.horizontalAdvance(title) > room:  # rather the name than the node
-                title = metrics.elidedText(title.rpartition(": ")[2], Qt.TextElideMode.ElideRight, room)
+                name = title.rpartition(": ")[2]
+                title = metrics.elidedText(name[:1].upper() + name[1:], Qt.TextElideMode.ElideRight, room + 8)
             self._frame += [line, self._text(title, x, 1.03, shades.text, font, (0.5, 1))]
             for y, words in axis.ticks():
                 words = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)

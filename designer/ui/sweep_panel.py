@@ -23,7 +23,7 @@ from designer.ui.message_bar import MessageBar
 from designer.ui.run_bar import run_title
 from designer.ui.sweep_form import SweepForm
 from designer.ui.sweep_model import SORT, TrialsModel, short
-from designer.ui.widgets import ElidedLabel, button, column, row
+from designer.ui.widgets import ElidedLabel, button, column, row, tool
 
 if TYPE_CHECKING:
     from designer.ui.parallel_plot import ParallelPlot
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FORM_WIDTH = 374
 REFRESH_MS = 600
 _KEY = "sweep"
+_WIDTHS = (60, 76, 88)
+"""Of the first columns; the others hold a value each."""
 _WORDS = {
     "running": "Sweeping", "stopping": "Stopping…", "stopped": "Stopped", "finished": "Finished", "failed": "Failed",
     "died": "Broke off",
@@ -71,9 +73,9 @@ class SweepPanel(QWidget):
         self.view = self._make_view()
         self.plot: ParallelPlot | None = None
         self.state = ElidedLabel("", "muted")
-        self.use = button("Use these values", "small", "check", "Set this document's parameters to the trial's values")
-        self.open = button("Document", "small", "file-outline", "Open the trial's document")
-        self.curves = button("Curves", "small", "chart-line", "Show the trial's run in the Train tab")
+        self.use = button("Use values", "small", "check", "Set this document's parameters to the trial's values")
+        self.open = tool("file-outline", "Open the trial's document")
+        self.curves = tool("chart-line", "Show the trial's run in the Train tab")
         self.setLayout(self._build())
         self._timer = QTimer(self)
         self._timer.setInterval(REFRESH_MS)
@@ -96,10 +98,15 @@ class SweepPanel(QWidget):
         view.verticalHeader().setDefaultSectionSize(26)
         view.horizontalHeader().setHighlightSections(False)
         view.horizontalHeader().setStretchLastSection(True)
-        view.horizontalHeader().setDefaultSectionSize(88)
-        view.horizontalHeader().setMinimumSectionSize(60)
+        view.horizontalHeader().setDefaultSectionSize(104)
+        view.horizontalHeader().setMinimumSectionSize(56)
+        self.model.modelReset.connect(self._set_widths)
         view.setAccessibleName("Trials")
         return view
+
+    def _set_widths(self) -> None:
+        for section, width in enumerate(_WIDTHS):
+            self.view.setColumnWidth(section, width)
 
     def _build(self) -> QHBoxLayout:
         actions = row(self.start_button, self.stop, self.resume, 1)
