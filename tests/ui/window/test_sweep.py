@@ -121,7 +121,7 @@ def test_a_parameter_is_swept_from_its_own_menu(window, qtbot):
     assert "Reg max" not in [action.text() for action in groups["Head"].actions()]
     window.files.new()
     assert not panel.form.rows
-    window.workspace.step(-1)
+    window.workspace.go_to(window.workspace.documents[0])
     assert [r.parameter.label for r in panel.form.rows] == ["Head: reg max"]  # kept with its document
 
 
