@@ -292,6 +292,42 @@ def shapes_classifier() -> Document:
     return doc
 
 
+def semantic(title: str, words: str, side: int, *chain: Part, wires: tuple[str, ...] = ()) -> Document:
+    """Image, backbone, what looks around, head; `wires` are the backbone's outputs that are used."""
+    doc = new(title, words, "semantic")
+    last, ports = doc.add("io.image_input", title="Image", at=(0, 93), height=side, width=side), ("out",)
+    for place, (component, params) in enumerate(chain):
+        spec = library().spec(component)
+        name = {"backbone": "Backbone", "head": "Head"}.get(component.partition(".")[0], spec.title)
+        node = doc.add(component, title=name, at=(312 * (place + 1), 93 if place else 60), **params)
+        for source, target in zip(ports, spec.inputs, strict=True):
+            doc.connect(last, node, source, target.name)
+        last, ports = node, wires if not place and wires else ("out",)
+    doc.set_data(kind="masks")
+    doc.set_training(epochs=50, batch=8, learning_rate=0.01, momentum=0.9, weight_decay=1e-4, scale=0.5)
+    return doc
+
+
+def shapes_unet() -> Document:
+    net, head = {"channels": 16, "depth": 3, "norm": "group"}, {"num_classes": 4, "depth": 0, "dropout": 0.0}
+    words = "A small U-Net that tells drawn shapes from their background, pixel by pixel."
+    doc = semantic("U-Net on shapes", words, 96, ("backbone.unet", net), ("head.fcn_head", head))
+    doc.set_training(epochs=6, batch=16, optimizer="adamw", learning_rate=0.002, jitter=0.3, scale=0.0, workers=0)
+    doc.set_data(kind="shapes", classes=3, train_images=512, val_images=64)
+    return doc
+
+
+def on_resnet(title: str, words: str, stride: int, *chain: Part, wires: tuple[str, ...] = ("c5",)) -> Document:
+    words = f"{words} on ResNet-50, 21 classes at 512 pixels."
+    return semantic(title, words, 512, ("backbone.resnet", {"output_stride": stride}), *chain, wires=wires)
+
+
+def lraspp() -> Document:
+    backbone = ("backbone.mobilenet_v3", {"output_stride": 16, "levels": "first"})
+    words = "MobileNetV3 and a head of little work, 21 classes at 512 pixels."
+    return semantic("LR-ASPP-MobileNetV3", words, 512, backbone, ("head.lraspp_head", {}), wires=("c3", "c5"))
+
+
 def new(name: str, summary: str, task: str) -> Document:
     doc = Document.new(name, library().catalogue)
     doc.data.summary, doc.data.task = summary, task  # type: ignore[attr-defined]
@@ -316,6 +352,18 @@ BACKBONES = (
     "yolov5_backbone", "yolov7_backbone", "yolox_backbone",
 )  # fmt: skip
 """Those that have a classifier of their own beside ResNet's; any timm model is a node away."""
+
+PLAIN: Part = ("head.fcn_head", {"depth": 0})
+SEMANTIC = {
+    "fcn-r50": (("c5",), "FCN-ResNet-50", "Two convolutions", 8, ("head.fcn_head", {})),
+    "deeplabv3-r50": (("c5",), "DeepLabV3-ResNet-50", "ASPP", 8, ("pooling.aspp", {}),
+                      ("head.fcn_head", {"channels": 256, "dropout": 0.0})),
+    "deeplabv3-plus-r50": (("c2", "c5"), "DeepLabV3+-ResNet-50", "ASPP and a decoder at stride 4", 16,
+                           ("neck.deeplab_decoder", {}), PLAIN),
+    "upernet-r50": (("c2", "c3", "c4", "c5"), "UPerNet-ResNet-50", "Pyramid pooling and an FPN", 32,
+                    ("neck.upernet_neck", {}), PLAIN),
+}  # fmt: skip
+"""Outputs of ResNet-50 that are used, name, words, output stride, and what comes behind it."""
 
 TEMPLATES: dict[str, Callable[[], Document]] = {
     "quick-start": quick_start,
@@ -346,6 +394,9 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "atss-r50": partial(dense, "ATSS", "Samples by each object's statistics", "head.atss_head", "p5"),
     "solo-r50": partial(solo, "SOLO-R50", "every cell of a grid has a mask of its own", False),
     "decoupled-solo-r50": partial(solo, "Decoupled SOLO-R50", "products of a map for columns and one for rows", True),
+    "shapes-unet": shapes_unet,
+    **{name: partial(on_resnet, *facts, wires=wires) for name, (wires, *facts) in SEMANTIC.items()},
+    "lraspp-mobilenet-v3": lraspp,
     "resnet50": partial(resnet, 50),
     **{
         f"classifier-{name.removesuffix('_backbone').replace('_', '-')}": partial(classifier, f"backbone.{name}")

@@ -201,7 +201,8 @@ def evaluate_run(path: Path, as_json: bool, speed: bool = True) -> None:
         print_json({"run": str(path), **values, **({"speed": fast} if speed else {})})
         return
     rows = [(label, f"{values[k]:.4f}") for k, label in METRICS.items() if k in values]
-    rows += [(f"AP of {name}", f"{v:.4f}") for name, v in values.get("per_class", {}).items()]
+    figure = "IoU" if "miou" in values else "AP"
+    rows += [(f"{figure} of {name}", f"{v:.4f}") for name, v in values.get("per_class", {}).items()]
     if speed:
         rows += [
             ("Latency of one image, median", f"{fast['latency_p50_ms']:.1f} ms"),
@@ -215,18 +216,22 @@ def evaluate_run(path: Path, as_json: bool, speed: bool = True) -> None:
 def predict_images(
     path: Path, images: list[Path], out: Path, threshold: float, as_json: bool, save_json: Path | None = None
 ) -> None:
-    """Draws what is found on a copy of each image, and lists it; `save_json` writes it all as a COCO file."""
+    """Draws what is found on a copy of each image, and lists it; `save_json` writes it all as a COCO file.
+
+    Of a semantic segmenter a PNG of class indices is written beside each drawn copy, and classes are listed with their
+    shares of the image.
+    """
     from torchvision.io import write_png
 
     from designer.data.masks import from_runs
     from designer.train import predictor, trained
     from designer.train.found import LEAST, above, coco_json
-    from designer.train.plots import draw_found
+    from designer.train.plots import draw_classes, draw_found, write_classes
 
     model = trained.load_trained(RunFolder.open(path))
-    boxes = model.task != "classify"
+    boxes, maps = model.task in ("detect", "segment"), model.task == "semantic"
     if save_json is not None and not boxes:
-        raise NetwrightError("A classifier finds no boxes, so there is nothing for a COCO file. Use --json.")
+        raise NetwrightError("This model finds no boxes, so there is nothing for a COCO file. Use --json.")
     facts = []
     out.mkdir(parents=True, exist_ok=True)
     for found in trained.predict(model, images):
@@ -240,14 +245,18 @@ def predict_images(
                 found.image, found.boxes, found.scores, found.labels, model.class_names, threshold, masks=masks
             )
             write_png(drawn.contiguous(), fact["drawn"])
+        if found.classes is not None:
+            fact["drawn"], fact["classes"] = (str(out / f"{found.path.stem}{end}.png") for end in ("", "-classes"))
+            write_png(draw_classes(found.image, found.classes, model.class_names).contiguous(), fact["drawn"])
+            write_classes(found.classes, Path(fact["classes"]))
         facts.append(fact)
         if not as_json:
             rows = above(fact["found"], threshold if boxes else 0)
-            said = ", ".join(f"{r['class']} {r['score']:.2f}" for r in rows) or "nothing"
+            said = ", ".join(f"{r['class']} {r['score']:{'.1%' if maps else '.2f'}}" for r in rows) or "nothing"
             console.print(f"{found.path}: {said}", highlight=False, markup=False, soft_wrap=True)
     if save_json is not None:
         write_text(save_json, json.dumps(coco_json(facts, model.class_names, LEAST)))
     if as_json:
         print_json([{**fact, "found": above(fact["found"], threshold if boxes else 0)} for fact in facts])
-    elif boxes:
+    elif boxes or maps:
         console.print(f"Drawn images: {out}")

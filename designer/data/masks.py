@@ -14,12 +14,10 @@ from torch import Tensor
 
 from designer.data.errors import DataError
 from designer.data.records import Outline, Part, Record
-from designer.data.transforms import Fit
+from designer.data.transforms import PIXELS, Fit
 
 Runs = dict[str, Any]
 """COCO's run lengths of a mask: `size` (height, width) and `counts`, compressed."""
-PIXELS = 2**25
-"""Pixels of masks that are enlarged at a time: 128 MB of float32."""
 
 
 def rasterise(outlines: Sequence[Outline], size: tuple[int, int], relative: bool, path: Path) -> Tensor:

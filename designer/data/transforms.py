@@ -17,6 +17,9 @@ from designer.graph.training import TrainingSettings
 PAD = 114
 """Grey of the letterbox's bars, the value that the YOLO family pads with."""
 
+PIXELS = 2**25
+"""Pixels of maps that are enlarged at a time: 128 MB of float32."""
+
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 """RGB to brightness and two chroma axes."""
 
@@ -42,6 +45,26 @@ class Fit(NamedTuple):
         whole = F.interpolate(masks[:, None], size, mode="bilinear")
         part = whole[..., self.top : self.top + new[0], self.left : self.left + new[1]]
         return F.interpolate(part, (self.height, self.width), mode="bilinear")[:, 0]
+
+
+def class_map_of(likely: Tensor, fit: Fit, size: tuple[int, int]) -> Tensor:
+    """The most likely class of each pixel of the original image, uint8 [height, width].
+
+    Args:
+        likely: [K, h, w] probabilities over the model's input.
+        fit: how the image was fitted to the input.
+        size: height and width of the input.
+    """
+    # A few classes at a time: all of them at the size of a large photo would be gigabytes.
+    step = max(1, PIXELS // max(fit.height * fit.width, size[0] * size[1]))
+    best: Tensor | None = None
+    classes = torch.zeros(fit.height, fit.width, dtype=torch.uint8)
+    for start in range(0, len(likely), step):
+        value, index = fit.undo_masks(likely[start : start + step].float().cpu(), size).max(0)
+        better = torch.ones_like(value, dtype=torch.bool) if best is None else value > best
+        classes = torch.where(better, (index + start).to(torch.uint8), classes)
+        best = value if best is None else torch.maximum(best, value)
+    return classes
 
 
 def scale_to_fit(image: tuple[int, int], size: tuple[int, int]) -> tuple[float, tuple[int, int]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from designer.data.class_maps import VOID
 from designer.engine.fixes import image_size_fixes
 from designer.graph.model import GraphData, Node
 from designer.graph.problems import Fix, Problem
@@ -19,6 +20,10 @@ from nodes.sdk.spec import Catalogue
 
 if TYPE_CHECKING:
     from designer.engine.propagate import NodeResult
+
+
+OBJECTS = ("shapes", "coco", "yolo")
+"""Kinds of data whose classes are those of objects; what none covers is the background."""
 
 
 def design_problems(
@@ -46,8 +51,10 @@ def design_problems(
 
 
 def _classes(data: GraphData, catalogue: Catalogue, heads: list[Node]) -> Iterator[Problem]:
-    want = class_count(data.data)
     for node in heads:
+        objects = catalogue[node.component].task == "semantic" and data.data.kind in OBJECTS
+        want = class_count(data.data)
+        want = want + 1 if want is not None and objects else want  # the background is a class
         param = catalogue[node.component].param("num_classes")
         if want is None or param is None:
             continue
@@ -56,8 +63,9 @@ def _classes(data: GraphData, catalogue: Catalogue, heads: list[Node]) -> Iterat
             continue
         edit = {"op": "set_param", "node": node.id, "name": "num_classes", "value": want}
         fixes = [Fix(f"Set num_classes to {want}", (edit,))] if param.check(want) is None else []
-        if data.data.kind == "shapes" and have in range(1, 7):
-            fixes.append(Fix(f"Draw {have} kinds of shapes", ({"op": "set_data", "classes": have},)))
+        if data.data.kind == "shapes" and have - objects in range(1, 7):
+            kinds = have - 1 if objects else have
+            fixes.append(Fix(f"Draw {kinds} kinds of shapes", ({"op": "set_data", "classes": kinds},)))
         text = f"{node.title} tells {have} classes apart, the {data.data.kind} data has {want}. "
         text += "Make them equal to train."
         yield Problem("warning", text, node.id, code="classes", fixes=tuple(fixes))
@@ -74,6 +82,9 @@ def class_count(settings: DataSettings) -> int | None:
         if settings.kind == "yolo":
             config = yaml.safe_load((path / "data.yaml" if path.is_dir() else path).read_text(encoding="utf-8"))
             return len(config["names"])
+        if settings.kind == "masks" and (listed := path / "classes.txt").is_file():
+            lines = [line for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+            return sum(line.split()[0].lower() not in VOID for line in lines) or None
         if settings.kind == "folder":
             first = path / (settings.train or ("train" if (path / "train").is_dir() else ""))
             return sum(p.is_dir() and not p.name.startswith(".") for p in first.iterdir()) or None

@@ -77,7 +77,7 @@ def write_model(compiled: Compiled, title: str, names: list[str], sample: Tensor
 
 def _losses(heads: list[str], task: str) -> str:
     """A method with the losses of all heads; with several, named after their head."""
-    targets = "Tensor" if task == "classify" else "dict[str, Tensor]"
+    targets = "Tensor" if task in ("classify", "semantic") else "dict[str, Tensor]"
     lines = [
         "",
         "",

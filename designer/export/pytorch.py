@@ -27,6 +27,10 @@ from designer.graph.model import GraphData
 
 STANDALONE = Path(__file__).parent / "standalone"
 
+TRAINS = {"classify": "train_classify.py", "semantic": "train_semantic.py"}
+"""What trains a task whose data is not COCO's."""
+READS = {"classify": "FOLDER", "semantic": "IMAGES_FOLDER MASKS_FOLDER"}
+
 
 @dataclass
 class PytorchReport:
@@ -99,9 +103,10 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
     if task:
         shutil.copy(STANDALONE / f"predict_{task}.py", folder / "predict.py")
         shutil.copy(STANDALONE / "loop.py", folder)
-        shutil.copy(STANDALONE / ("train_classify.py" if task == "classify" else "train_coco.py"), folder / "train.py")
+        shutil.copy(STANDALONE / TRAINS.get(task, "train_coco.py"), folder / "train.py")
         if task != "classify":
             shutil.copy(STANDALONE / "letterbox.py", folder)
+        if task not in TRAINS:
             shutil.copy(STANDALONE / "coco.py", folder)
     requirements = ["torch>=2.11", "torchvision>=0.26", "safetensors", "pillow"]
     if (folder / "layers" / "backbones" / "timm_backbone.py").exists():
@@ -113,7 +118,7 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
 
 def _readme(name: str, task: str) -> str:
     use = "python predict.py IMAGE [IMAGE ...]\n" if task else "python model.py\n"
-    data = "FOLDER" if task == "classify" else "IMAGES_FOLDER ANNOTATIONS.json"
+    data = READS.get(task, "IMAGES_FOLDER ANNOTATIONS.json")
     training = (
         f"""
 `train.py` trains it in a plain loop and writes `trained.safetensors`:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from nodes.sdk.spec import Catalogue
 
 
-STARTS = ("quick-start", "shapes-classifier")
+STARTS = ("quick-start", "shapes-classifier", "shapes-unet")
 """Those that train on drawn shapes, without data of one's own."""
-GROUPS = {"detect": "Detectors", "segment": "Segmenters", "classify": "Classifiers"}
+GROUPS = {"detect": "Detectors", "segment": "Segmenters", "semantic": "Semantic segmenters", "classify": "Classifiers"}
 
 
 SKETCHES = assets_dir() / "templates" / "sketches.json"

@@ -59,6 +59,8 @@ def data_fingerprint(document: GraphData, splits: DataSplits) -> str:
             continue
         for record in records:
             digest.update(repr((record.path.name, record.boxes, record.labels, record.outlines)).encode())
+            if record.mask is not None:
+                digest.update(f"{record.mask.path.name} {record.mask.codes}".encode())
     return digest.hexdigest()[:12]
 
 

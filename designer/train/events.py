@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 METRICS = {
     "mask_map50": "mask mAP50", "mask_map": "mask mAP50-95", "map50": "mAP50", "map": "mAP50-95",
-    "top1": "top-1", "top5": "top-5",
+    "top1": "top-1", "top5": "top-5", "miou": "mIoU", "pixel_accuracy": "pixel accuracy",
 }  # fmt: skip
 """The main figures of an evaluation, each 0 to 1, and what they are called."""
 

@@ -1,4 +1,4 @@
-"""How good a model is: COCO mAP of boxes and masks for detectors and segmenters, top-1 and top-5 for classifiers."""
+"""How good a model is: COCO mAP of boxes and masks, top-1 and top-5 of classes, mean IoU of the classes of pixels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from designer.data.class_maps import IGNORED
 from designer.data.masks import Runs, area_of
-from designer.train.quality import ImageBoxes, classification_quality, detection_quality
+from designer.train.quality import ImageBoxes, classification_quality, detection_quality, iou_parts, pixel_quality
 
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
 
@@ -144,6 +145,45 @@ class TopK:
     def quality(self) -> dict[str, Any]:
         """Figures of each class and the confusion matrix (`quality.py`)."""
         return classification_quality(np.array(self._true, int), np.array(self._said, int), self.class_names)
+
+
+class MeanIoU:
+    """Intersection over union of each class over all pixels of all images, and its mean over classes that occur.
+
+    A class occurs when it is there or was found. Pixels whose true class is 255 do not count.
+
+    Args:
+        class_names: of the indices.
+    """
+
+    def __init__(self, class_names: list[str]) -> None:
+        self.class_names = class_names
+        # Rows are true classes, columns found ones; the last column takes those that the data has no name for.
+        self.table = np.zeros((len(class_names), len(class_names) + 1), np.int64)
+
+    def add(self, found: Tensor, truth: Tensor) -> None:
+        """Adds an image: found and true class indices [H, W], at the image's own size."""
+        true, said = truth.numpy().ravel(), found.numpy().ravel()
+        keep = true != IGNORED
+        count = len(self.class_names)
+        cells = true[keep].astype(np.int64) * (count + 1) + np.minimum(said[keep], count)
+        self.table += np.bincount(cells, minlength=self.table.size).reshape(self.table.shape)
+
+    def compute(self) -> dict[str, Any]:
+        """`miou`, `pixel_accuracy` and the IoU `per_class`, -1 where it does not occur."""
+        right, there, said = iou_parts(self.table)
+        union = there + said - right
+        iou = np.where(union > 0, right / np.maximum(union, 1), -1.0)
+        occurs = iou >= 0
+        return {
+            "miou": float(iou[occurs].mean()) if occurs.any() else 0.0,
+            "pixel_accuracy": float(right.sum() / max(1, there.sum())),
+            "per_class": {name: float(value) for name, value in zip(self.class_names, iou, strict=True)},
+        }
+
+    def quality(self) -> dict[str, Any]:
+        """Figures of each class and the confusion matrix (`quality.py`)."""
+        return pixel_quality(self.table, self.class_names)
 
 
 def real(detections: Any, index: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image, ImageColor
 from torch import Tensor
 from torchvision.io import write_png
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks, make_grid
 
+from designer.data.semantic import BACKGROUND
 from designer.train.events import METRICS
 
 PALETTE = ("#4f9dff", "#ff7a59", "#2fbf71", "#c678dd", "#e5b53b", "#26c6da", "#ef5b8f", "#8bc34a", "#9e9eff", "#ffab40")
@@ -89,6 +91,27 @@ def draw_found(
         image, boxes[keep] * factor, captions, colours, width=max(1, round(short / 200)), font=_font(),
         font_size=max(10, round(short / 30)), label_colors="#10141c", fill_labels=True,
     )  # fmt: skip
+
+
+def draw_classes(image: Tensor, classes: Tensor, names: Sequence[str], side: int = 0, opacity: float = 0.5) -> Tensor:
+    """An image uint8 [3, H, W] seen through the colours of the classes [H, W] of its pixels; background stays clear.
+
+    An image whose shorter side is below `side` is enlarged, by a whole factor.
+    """
+    factor = max(1, round(side / min(image.shape[-2:])))
+    image, classes = (t.repeat_interleave(factor, -2).repeat_interleave(factor, -1) for t in (image, classes))
+    shown = [i for i, name in enumerate(names) if name != BACKGROUND]
+    masks = torch.stack([classes == i for i in shown]) if shown else torch.zeros(0, *classes.shape, dtype=torch.bool)
+    colours = [PALETTE[i % len(PALETTE)] for i in shown]
+    return draw_segmentation_masks(image, masks, alpha=opacity, colors=colours) if masks.any() else image
+
+
+def write_classes(classes: Tensor, path: Path) -> None:
+    """A PNG whose values are class indices, with a palette so that it can be looked at."""
+    picture = Image.fromarray(classes.numpy(), "P")
+    colours = [ImageColor.getrgb(PALETTE[i % len(PALETTE)]) for i in range(256)]
+    picture.putpalette([level for colour in [(0, 0, 0), *colours[1:]] for level in colour])
+    picture.save(path)
 
 
 def _font() -> str:

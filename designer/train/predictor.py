@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from designer.data.masks import Runs, area_of, from_runs
+from numpy.typing import NDArray
+
+from designer.data.masks import area_of, from_runs
 from designer.graph.errors import NetwrightError
 from designer.train.found import LEAST
 from designer.train.run import RunFolder
@@ -37,9 +39,9 @@ def as_json(found: Found, names: list[str], *, least: float = 0.0, pictures: boo
         found: it.
         names: of the classes.
         least: lowest score of a box that is told; a classifier's scores are all.
-        pictures: add each mask as a PNG (base64) that Qt can draw.
+        pictures: add each mask as a PNG (base64) that Qt can draw; of a semantic segmenter one of class indices.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for i in (found.scores >= (least if len(found.boxes) else 0)).nonzero()[:, 0].tolist():
         label = int(found.labels[i])
         row: dict[str, Any] = {"class": names[label], "label": label, "score": round(float(found.scores[i]), 4)}
@@ -50,16 +52,18 @@ def as_json(found: Found, names: list[str], *, least: float = 0.0, pictures: boo
             row["mask"] = {"size": list(runs["size"]), "counts": runs["counts"].decode()}
             row["pixels"] = area_of(runs)
             if pictures:
-                row["picture"] = _picture(runs)
+                row["picture"] = _picture(from_runs([runs])[0].bool().numpy())
         rows.append(row)
     height, width = found.image.shape[-2:]
-    return {"image": str(found.path), "width": width, "height": height, "found": rows}
+    whole = {"image": str(found.path), "width": width, "height": height, "found": rows}
+    if found.classes is not None and pictures:
+        whole["classes"] = _picture(found.classes.numpy())
+    return whole
 
 
-def _picture(runs: Runs) -> str:
+def _picture(mask: NDArray[Any]) -> str:
     from PIL import Image
 
-    mask = from_runs([runs])[0].bool().numpy()
     buffer = io.BytesIO()
     Image.fromarray(mask).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()

@@ -168,12 +168,37 @@ def classification_quality(true: Ints, found: Ints, names: list[str]) -> dict[st
     }  # fmt: skip
 
 
+def iou_parts(table: Ints) -> tuple[Ints, Ints, Ints]:
+    """Of each class the pixels that are right, there, and found, of counts [K, K + 1] by true and found class."""
+    return table.diagonal(), table.sum(1), table.sum(0)[: len(table)]
+
+
+def pixel_quality(table: Ints, names: list[str]) -> dict[str, Any]:
+    """What `evaluation.json` says of classes of pixels: `classes` with IoU, precision, recall and F1, which is Dice,
+    and `matrix` [K, K] of pixels.
+
+    Args:
+        table: counts [K, K + 1] by true and found class; the last column is of classes without a name.
+        names: of the classes.
+    """
+    right, there, said = iou_parts(table)
+    classes = [
+        {"name": name, "pixels": int(there[k]),
+         "iou": float(right[k] / (there[k] + said[k] - right[k])) if there[k] + said[k] else None,
+         "precision": float(right[k] / max(said[k], 1)), "recall": float(right[k] / max(there[k], 1)),
+         "f1": float(2 * right[k] / max(said[k] + there[k], 1))}
+        for k, name in enumerate(names)
+    ]  # fmt: skip
+    matrix = table[:, : len(names)].tolist() if len(names) <= MOST_CLASSES else None
+    return {"classes": classes, "matrix": matrix, "matrix_names": names, "unit": "pixels"}
+
+
 def _rounded(curves: Mapping[str, Floats]) -> dict[str, list[float]]:
     return {name: [round(float(v), 4) for v in values] for name, values in curves.items()}
 
 
 def save_quality(path: Path, quality: Mapping[str, Any], metrics: Mapping[str, Any], epoch: int, step: int) -> None:
-    """Writes `evaluation.json`; the AP of each class is added to its figures."""
-    per_class = metrics.get("per_class", {})
+    """Writes `evaluation.json`; the AP of each class of boxes is added to its figures."""
+    per_class = {} if "miou" in metrics else metrics.get("per_class", {})
     classes = [{**entry, "ap": per_class.get(entry["name"])} for entry in quality["classes"]]
     write_text(path, json.dumps({"epoch": epoch, "step": step, **quality, "classes": classes}))

@@ -12,7 +12,7 @@ from designer.data.masks import from_runs
 from designer.graph.errors import NetwrightError
 from designer.graph.storage import write_text
 from designer.train.found import coco_json
-from designer.train.plots import draw_found
+from designer.train.plots import draw_classes, draw_found
 from designer.train.predictor import as_json
 from designer.train.sources import RECORDINGS
 from designer.train.trained import Found, Trained
@@ -42,8 +42,8 @@ class Recording:
             raise NetwrightError(
                 f"{path.name}: write .mp4, .avi or .mov for a video, .json for COCO, .jsonl for a JSON line a frame."
             )
-        if suffix == ".json" and trained.task == "classify":
-            raise NetwrightError("A classifier finds no boxes, so there is nothing for a COCO file. Use .jsonl.")
+        if suffix == ".json" and trained.task in ("classify", "semantic"):
+            raise NetwrightError("This model finds no boxes, so there is nothing for a COCO file. Use .jsonl.")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if suffix == ".jsonl":
@@ -86,6 +86,8 @@ class Recording:
 
 def annotated(found: Found, names: list[str], threshold: float) -> Tensor:
     """The image uint8 [3, H, W] with boxes, masks and classes; a classifier's best class stands in its corner."""
+    if found.classes is not None:
+        return draw_classes(found.image, found.classes, names)
     if not len(found.boxes) and found.masks is None and len(found.labels):
         corner = found.boxes.new_tensor([[1, 1, found.image.shape[-1] - 2, found.image.shape[-2] - 2]])
         return draw_found(found.image, corner, found.scores[:1], found.labels[:1], names, 0)

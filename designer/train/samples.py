@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from designer.data.transforms import to_float
 from designer.train.metrics import real
-from designer.train.plots import draw_found, save_grid
-from designer.train.tasks import detect
+from designer.train.plots import draw_classes, draw_found, save_grid
+from designer.train.tasks import detect, first_tensor
 from nodes.types import Detections, MaskDetections
 
 SAMPLES, SIDE = 8, 320
@@ -29,7 +29,10 @@ def save_samples(
     path: Path,
     count: int = SAMPLES,
 ) -> Path | None:
-    """Draws predictions on the first images of a data set; None for a task without boxes or without images."""
+    """Draws predictions on the first images of a data set; None for classes of images, or without images.
+
+    Classes of pixels are drawn beside the true ones: truth on the left, prediction on the right.
+    """
     if task == "classify":
         return None
     first = [dataset[i] for i in range(min(count, len(dataset)))]  # type: ignore[arg-type]
@@ -38,7 +41,16 @@ def save_samples(
         return None
     training = model.training
     model.eval()
-    found = detect(model, to_float(torch.stack([i.image for i in items])).to(device))
+    images = to_float(torch.stack([i.image for i in items])).to(device)
+    if task == "semantic":
+        likely = first_tensor(model(images)).argmax(1).to("cpu", torch.uint8)
+        model.train(training)
+        pairs = [
+            torch.cat([draw_classes(item.image, classes, names, SIDE // 2) for classes in (item.classes, found)], -1)
+            for item, found in zip(items, likely, strict=True)
+        ]
+        return save_grid(pairs, path, columns=2)
+    found = detect(model, images)
     model.train(training)
     drawn = [
         draw_found(item.image, *real(found, i), names, side=SIDE, masks=_masks(found, i, item.image.shape[-2:]))

@@ -54,7 +54,7 @@ def _times(trained: Trained, images: torch.Tensor) -> list[float]:
         elif number >= WARM_UP + LEAST and time.perf_counter() - began > SECONDS:
             break
         started = time.perf_counter()
-        if trained.task == "classify":
+        if trained.task in ("classify", "semantic"):
             model(images)
         else:
             detect(model, images)

@@ -11,15 +11,16 @@ from torch.utils.data import DataLoader
 
 from designer.data.items import Batch
 from designer.data.masks import found_runs
+from designer.data.transforms import class_map_of
 from designer.engine.compile import Compiled
 from designer.graph.errors import GraphError
-from designer.train.metrics import CocoMap, TopK, real
+from designer.train.metrics import CocoMap, MeanIoU, TopK, real
 from nodes.post.mask_nms import MaskNMS
 from nodes.post.nms import NMS
 from nodes.post.select import DetectionRows
 from nodes.types import Detections, MaskDetections, MaskPredictions, Predictions, Structured
 
-BEST = {"detect": "map", "segment": "mask_map", "classify": "top1"}
+BEST = {"detect": "map", "segment": "mask_map", "semantic": "miou", "classify": "top1"}
 """The metric that decides which checkpoint is the best."""
 
 
@@ -77,7 +78,7 @@ def evaluate(
     Args:
         model: ends in predictions, detections or the scores of classes.
         loader: gives batches that are not augmented.
-        task: `detect`, `segment` or `classify`.
+        task: `detect`, `segment`, `semantic` or `classify`.
         class_names: of the labels.
         device: where the model is.
         on_batch: is told how many batches are done and how many there are.
@@ -85,7 +86,7 @@ def evaluate(
     """
     training = model.training
     model.eval()
-    measure: CocoMap | TopK = TopK(class_names) if task == "classify" else CocoMap(class_names, masks=task == "segment")
+    measure = make_measure(task, class_names)
     images = 0
     total = len(loader)
     batch: Batch
@@ -94,9 +95,12 @@ def evaluate(
             inputs, targets = batch.to(device)
             images += len(batch.items)
             if isinstance(measure, TopK):
-                output = model(inputs)
-                scores = output[0] if isinstance(output, tuple) else output
-                measure.add(scores, targets)
+                measure.add(first_tensor(model(inputs)), targets)
+            elif isinstance(measure, MeanIoU):
+                likely = first_tensor(model(inputs))
+                for probabilities, item in zip(likely, batch.items, strict=True):
+                    found = class_map_of(probabilities, item.fit, tuple(batch.images.shape[-2:]))  # type: ignore[arg-type]
+                    measure.add(found, item.true_classes)
             else:
                 _add_detections(measure, detect(model, inputs), batch)
         on_batch(done, total)
@@ -104,6 +108,18 @@ def evaluate(
     values = {**measure.compute(), "images": images}
     on_quality(measure.quality(), values)
     return values
+
+
+def make_measure(task: str, class_names: list[str]) -> CocoMap | TopK | MeanIoU:
+    """What measures a model of a task."""
+    if task == "classify":
+        return TopK(class_names)
+    return MeanIoU(class_names) if task == "semantic" else CocoMap(class_names, masks=task == "segment")
+
+
+def first_tensor(output: Any) -> Tensor:
+    """What a classifier or a semantic segmenter gives: its probabilities, the first of several outputs."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 def _add_detections(measure: CocoMap, found: Detections | MaskDetections, batch: Batch) -> None:

@@ -15,13 +15,13 @@ from designer.data.dataset import load_dataset, make_loader
 from designer.data.images import read_image
 from designer.data.masks import Runs, found_runs
 from designer.data.records import image_files
-from designer.data.transforms import classification_eval, letterbox, to_float
+from designer.data.transforms import class_map_of, classification_eval, letterbox, to_float
 from designer.engine.compile import Compiled, compile_document
 from designer.graph.errors import NetwrightError
 from designer.train import checkpoint
 from designer.train.metrics import real
 from designer.train.run import RunFolder
-from designer.train.tasks import detect, evaluate, task_of
+from designer.train.tasks import detect, evaluate, first_tensor, task_of
 from nodes.types import MaskDetections
 
 
@@ -68,7 +68,8 @@ def validation_data(run: RunFolder) -> Dataset[Any]:
 class Found:
     """What was found in one image: boxes in its own pixels with scores and labels, or the scores of all classes.
 
-    `masks` are run lengths in the image's own pixels, of a segmenter.
+    `masks` are run lengths in the image's own pixels, of a segmenter. `classes` uint8 [H, W] has the class of each of
+    its pixels, of a semantic segmenter; `labels` are then the classes that are there, `scores` their shares of it.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Found:
     scores: Tensor
     labels: Tensor
     masks: list[Runs] | None = None
+    classes: Tensor | None = None
 
 
 def predict(trained: Trained, paths: Iterable[Path]) -> Iterable[Found]:
@@ -98,11 +100,17 @@ def find_in(trained: Trained, image: Tensor, path: Path) -> Found:
     size = trained.compiled.image_size
     if trained.task == "classify":
         small = classification_eval(size)(image)
-        output = trained.compiled.model(to_float(small[None]).to(trained.device))
-        likely = output[0] if isinstance(output, tuple) else output  # [1, K] probabilities
+        likely = first_tensor(trained.compiled.model(to_float(small[None]).to(trained.device)))  # [1, K] probabilities
         scores, labels = likely[0].cpu().sort(descending=True)
         return Found(path, image, torch.zeros(0, 4), scores[:5], labels[:5])
     boxed, _, fit = letterbox(image, torch.zeros(0, 4), size)
+    if trained.task == "semantic":
+        likely = first_tensor(trained.compiled.model(to_float(boxed[None]).to(trained.device)))
+        classes = class_map_of(likely[0], fit, size)
+        counts = classes.flatten().bincount(minlength=likely.shape[1])
+        labels = counts.argsort(descending=True)
+        labels = labels[counts[labels] > 0]
+        return Found(path, image, torch.zeros(0, 4), counts[labels] / counts.sum(), labels, classes=classes)
     found = detect(trained.compiled.model, to_float(boxed[None]).to(trained.device))
     boxes, scores, labels = real(found, 0)
     masks = None

@@ -26,6 +26,8 @@ from designer.ui.widgets import button, column, label, row, tool
 
 COLUMNS = {
     "truths": "Objects",
+    "pixels": "Pixels",
+    "iou": "IoU",
     "ap": "AP50-95",
     "ap50": "AP50",
     "precision": "Precision",
@@ -73,7 +75,7 @@ class ClassTable(QWidget):
         for line, entry in enumerate(classes):
             self.table.setItem(line, 0, QTableWidgetItem(str(entry["name"])))
             for place, name in enumerate(self._names, 1):
-                self.table.setItem(line, place, _Figure(entry.get(name), whole=name == "truths"))
+                self.table.setItem(line, place, _Figure(entry.get(name), whole=name in ("truths", "pixels")))
         self.table.setSortingEnabled(True)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -179,7 +181,16 @@ class Matrix(QWidget):
                 if count:
                     painter.fillRect(box, shades.color("success" if right_one else "danger", int(40 + 150 * share)))
                 painter.setPen(shades.color("text" if count else "text_faint"))
-                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, f"{count:,}" if count else "·")
+                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _short(count) if count else "·")
+
+
+def _short(count: int) -> str:
+    """A count that fits into a cell: pixels are counted in millions."""
+    for power, sign in ((9, "G"), (6, "M"), (3, "k")):
+        if count >= 10 ** (power + 1) or (power > 3 and count >= 10**power):
+            whole = count / 10**power
+            return f"{whole:.0f}{sign}" if whole >= 10 else f"{whole:.1f}{sign}"
+    return f"{count:,}"
 
 
 class MatrixPage(QWidget):
@@ -203,7 +214,10 @@ class MatrixPage(QWidget):
         self.matrix.show_counts(quality.get("matrix_names", []) if counts else [], counts or [])
         self.save.setVisible(bool(counts))
         if counts:
-            self.said.setText("Rows: what is there. Columns: what it was found as. Point at a cell for its share.")
+            unit = ", in pixels" if quality.get("unit") == "pixels" else ""
+            self.said.setText(
+                f"Rows: what is there{unit}. Columns: what it was found as. Point at a cell for its share."
+            )
         elif quality:
             self.said.setText("There are too many classes for a matrix; the table of classes has them all.")
         else:

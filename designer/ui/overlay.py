@@ -102,3 +102,18 @@ def paint_objects(
 
 def _tint(colour: QColor) -> int:
     return qRgba(colour.red(), colour.green(), colour.blue(), _ALPHA)
+
+
+def class_colours(picture: str, found: Sequence[Mapping[str, Any]], alpha: int) -> QImage:
+    """Class indices, a PNG in base64, as the colours of the classes found; the background is clear."""
+    levels = QImage.fromData(base64.b64decode(picture)).convertToFormat(QImage.Format.Format_Grayscale8)
+    image = QImage(
+        levels.constBits(), levels.width(), levels.height(), levels.bytesPerLine(), QImage.Format.Format_Indexed8
+    ).copy()
+    table = [0] * 256
+    for one in found:
+        colour = QColor(theme.current().series(one["label"]))
+        if one["class"] != "background":
+            table[one["label"]] = qRgba(colour.red(), colour.green(), colour.blue(), alpha)
+    image.setColorTable(table)
+    return image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)

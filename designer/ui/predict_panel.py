@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -47,6 +48,7 @@ class PredictPanel(QWidget):
         self._messages = messages
         self._root: Path | None = None
         self._names: list[str] = []
+        self._task = ""
         self._skipped = 0
         self.results: list[dict[str, Any]] = []
         self.link = PredictLink()
@@ -61,6 +63,7 @@ class PredictPanel(QWidget):
         self.threshold.setRange(1, 99)
         self.threshold.setValue(25)
         self.threshold.setAccessibleName("Lowest score shown")
+        self.meaning = label("Lowest score", "muted")
         self.least = label("0.25", "muted")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -87,7 +90,7 @@ class PredictPanel(QWidget):
     def _build(self) -> Any:
         left = QWidget()
         left.setFixedWidth(LEFT_WIDTH)
-        score = row(label("Lowest score", "muted"), 1, self.least)
+        score = row(self.meaning, 1, self.least)
         choose = row(self.choose, self.choose_folder, self.choose_video, self.choose_camera, 1, gap=4)
         save = row(self.save_images, self.save_coco, self.save_video, 1, gap=4)
         end = (1, row(self.state, self.cancel), self.progress)
@@ -235,8 +238,23 @@ class PredictPanel(QWidget):
 
     def _on_ready(self, about: dict[str, Any]) -> None:
         self._names = about["names"]
-        self.threshold.setEnabled(about["task"] != "classify")
+        self._show_task(about["task"])
         self._show_state("Predicting…" if not self.video.source else "Opening…", working=True)
+
+    def _show_task(self, task: str) -> None:
+        """Where each pixel has a class, there is no score to move: the slider sees through the colours."""
+        maps, before = task == "semantic", self._task == "semantic"
+        self._task = task
+        self.threshold.setEnabled(task != "classify")
+        words = "Opacity" if maps else "Lowest score"
+        self.meaning.setText(words)
+        self.threshold.setAccessibleName("Opacity of the classes" if maps else "Lowest score shown")
+        self.save_coco.setText(" Save classes…" if maps else " Save COCO…")
+        tip = "PNGs of class indices" if maps else "Boxes above the threshold as a COCO file"
+        self.save_coco.setToolTip(tip)
+        self.save_coco.setAccessibleName("Save classes" if maps else "Save COCO")
+        if maps != before:
+            self.threshold.setValue(50 if maps else 25)
 
     def _on_answered(self, answer: dict[str, Any]) -> None:
         if self.cancel.isHidden():  # on its way when it was cancelled
@@ -289,6 +307,9 @@ class PredictPanel(QWidget):
         found = above(result["found"], self.view.threshold)
         boxes = not result["found"] or "box" in result["found"][0]
         said = str(len(found)) if boxes else result["found"][0]["class"]
+        if "classes" in result:
+            things = [one for one in result["found"] if one["class"] != "background"]
+            said = f"{things[0]['class']} {things[0]['score']:.0%}" if things else "background"
         item = self.list.item(place)
         item.setText(f"{Path(result['image']).name}  ·  {said}")
         item.setToolTip(result["image"])
@@ -332,7 +353,23 @@ class PredictPanel(QWidget):
 
         write_next()
 
+    def save_classes_to(self, folder: Path) -> None:
+        """Write the class indices of every image as a PNG of its name."""
+        for result in self.results:
+            path = folder / f"{Path(result['image']).stem}-classes.png"
+            try:
+                path.write_bytes(base64.b64decode(result["classes"]))
+            except OSError as error:
+                text = f"{path} could not be written: {error.strerror}. Choose another place."
+                self._messages.say(text, "danger", key=_KEY)
+                return
+        self._show_state(f"{len(self.results)} class maps in {folder.name}")
+
     def _save_coco(self) -> None:
+        if self._task == "semantic":
+            if chosen := QFileDialog.getExistingDirectory(self, "A folder for the class maps", ""):
+                self.save_classes_to(Path(chosen))
+            return
         path, _ = QFileDialog.getSaveFileName(self, "Save a COCO file", "predictions.json", "COCO (*.json)")
         if path:
             self.save_coco_to(Path(path))

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from designer.train.found import above
 from designer.ui import theme
-from designer.ui.overlay import caption, scaled_font, tinted
+from designer.ui.overlay import caption, class_colours, scaled_font, tinted
 
 
 def read_image(result: Mapping[str, Any]) -> QImage:
@@ -37,11 +37,15 @@ def paint_found(
     Args:
         painter: of the image, its units scaled to pixels of the image.
         result: an answer of the predicting process.
-        threshold: lowest score drawn; a classifier's classes are listed whatever they score.
+        threshold: lowest score drawn; a classifier's classes are listed whatever they score. Where each pixel has a
+            class, how opaque the classes are.
         scale: pixels on the screen of a pixel of the image; lines and words keep their size.
         masks: keeps decoded masks by their place in `found`.
     """
     metrics = scaled_font(painter, 12, scale)
+    if "classes" in result:
+        room = QRectF(0, 0, result["width"], result["height"])
+        painter.drawImage(room, class_colours(result["classes"], result["found"], round(255 * threshold)))
     if result["found"] and "box" not in result["found"][0]:
         _paint_classes(painter, result, metrics, scale)
         return
@@ -68,7 +72,8 @@ def _paint_classes(painter: QPainter, result: Mapping[str, Any], metrics: QFontM
     corner = QPointF(8 / scale, 8 / scale)
     for one in result["found"]:
         colour = QColor(theme.current().series(one["label"]))
-        caption(painter, f"{one['class']} {one['score']:.2f}", corner, colour, metrics, scale)
+        said = f"{one['score']:.1%}" if "classes" in result else f"{one['score']:.2f}"
+        caption(painter, f"{one['class']} {said}", corner, colour, metrics, scale)
         corner += QPointF(0, metrics.height() + 6 / scale)
 
 

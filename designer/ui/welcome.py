@@ -14,8 +14,18 @@ from designer.ui import glyphs, theme
 from designer.ui.sketch import SketchPicture
 from designer.ui.widgets import Clickable, ElidedLabel, button, clear, column, label, row, widgets_in
 
-_GLYPHS = {"detect": "vector-square", "segment": "shape-outline", "classify": "tag-outline"}
-_TASKS = {"detect": "Detection", "segment": "Segmentation", "classify": "Classification"}
+_GLYPHS = {
+    "detect": "vector-square",
+    "segment": "shape-outline",
+    "semantic": "layers-outline",
+    "classify": "tag-outline",
+}
+_TASKS = {
+    "detect": "Detection",
+    "segment": "Segmentation",
+    "semantic": "Semantic segmentation",
+    "classify": "Classification",
+}
 
 
 class TemplateCard(Clickable):

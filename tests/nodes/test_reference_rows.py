@@ -33,7 +33,6 @@ OPEN = {
     r"(DETR|ConditionalDETR|DeformableDETR|DAB-DETR|DABDETR|RT-DETR|RT-DETRv2|D-FINE|RF-DETR|DINO|Head:RTDETR)\|":
         TRANSFORMER,
     r"(MaskFormer|Mask2Former)\|": TRANSFORMER,
-    r"Seg:": "semantic segmentation is not drawn yet",
     r"(Det:fasterrcnn|Det:maskrcnn|FasterRCNN|MaskRCNN|PAFPN|Head:(RPN|MaskRCNN|FasterRCNN))\|":
         "two-stage detectors are not drawn yet",
     r"Det:ssdlite320\|": HEAD,
