@@ -183,7 +183,6 @@ class MainWindow(WindowLayout):
         self.canvas.set_document(document)
         self.inspector.set_document(document)
         self.train.set_document(document, self.workspace.runs_folder)
-        self.sweep.set_document(document, self.workspace.runs_folder)
         self.problems.show_problems((), {})
         self._show_result()
         self.status.show_totals(self._result.get("totals") or {})

@@ -22,9 +22,14 @@ class SweepActions:
         self._panel.document_wanted.connect(window.runs.open_document)
         self._panel.curves_wanted.connect(self._show_curves)
         self._panel.values_wanted.connect(self._use)
+        window.workspace.opened.connect(self._on_opened)
         window.train.folder_changed.connect(lambda root: self._panel.set_runs_folder(root))
         window.inspector.sweep_wanted.connect(self.sweep_over)
         window.train.form.sweep_wanted.connect(self.sweep_over)
+
+    def _on_opened(self) -> None:
+        workspace = self._window.workspace
+        self._panel.set_document(workspace.document, workspace.runs_folder)
 
     def sweep_over(self, name: str) -> None:
         """A parameter was chosen elsewhere in the window."""
