@@ -51,6 +51,20 @@ def open_template(app: object, window: MainWindow, name: str) -> None:
     wait(app, lambda: window.status.params.text() != "")
 
 
+def show_data(app: object, window: MainWindow) -> None:
+    """The Data tab with the drawn shapes and what augmentation makes of one of them."""
+    open_template(app, window, "quick-start")
+    window.workspace.document.set_training(epochs=60, mosaic=1.0, rotate=8.0)
+    window.canvas.fit()
+    window.taller.setChecked(True)
+    window.commands["show_data"].trigger()
+    window.data.tabs.setCurrentWidget(window.data.preview)
+    wait(app, lambda: any(not image.isNull() for image in window.data.preview.grid.images[-1:]))
+    take(window, "data")
+    window.taller.setChecked(False)
+    window.commands["show_train"].trigger()
+
+
 def main() -> None:
     QSettings.setDefaultFormat(QSettings.Format.IniFormat)
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, HOME)
@@ -78,6 +92,7 @@ def main() -> None:
         window.canvas.centre_on(window.workspace.document.order()[5])
         wait(app, lambda: True)
         take(window, "yolov8n-near")
+        show_data(app, window)
         open_template(app, window, "gold-yolo-n")
         neck = next(n for n in window.workspace.document.data.nodes if n.title == "Neck")
         window.canvas.select([neck.id])

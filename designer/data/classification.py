@@ -35,11 +35,17 @@ class ClassItems(TrainingItems):
 
     def __init__(self, size: tuple[int, int], training: TrainingSettings | None, count: int, classes: int) -> None:
         super().__init__(training)
-        self.count, self.classes = count, classes
-        self.mixup, self.cutmix = (training.mixup, training.cutmix) if training else (0.0, 0.0)
-        self.transform = classification_train(size, training) if training else classification_eval(size)
+        self.size, self.count, self.classes = size, count, classes
+        self.mixup = self.cutmix = 0.0
+        self.transform = classification_eval(size)
+        if training is not None:
+            self.set_training(training)
         # An item is the first of a pair that is mixed, since a batch is drawn by several workers, each with its items.
         self.mixes = (v2.MixUp(alpha=MIXUP, num_classes=classes), v2.CutMix(alpha=CUTMIX, num_classes=classes))
+
+    def set_training(self, training: TrainingSettings) -> None:
+        self.mixup, self.cutmix = training.mixup, training.cutmix
+        self.transform = classification_train(self.size, training)
 
     def __len__(self) -> int:
         return self.count
@@ -100,7 +106,7 @@ class ShapesClasses(ClassItems):
         self, count: int, size: tuple[int, int], split: str, settings: DataSettings, training: TrainingSettings
     ) -> None:
         super().__init__(size, training if split == "train" else None, count, settings.classes)
-        self.split, self.size, self.drawn_by = split, size, training.seed
+        self.split, self.drawn_by = split, training.seed
         self.kept: dict[int, tuple[Tensor, int]] = {}
         if split != "train":
             self.transform = v2.Identity()  # it is drawn at the model's size

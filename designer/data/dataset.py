@@ -107,6 +107,9 @@ class BoxItems(TrainingItems):
         self.size, self.count = size, count
         self.augment = Augment(training, size, self.fitting, count) if training else None
 
+    def set_training(self, training: TrainingSettings) -> None:
+        self.augment = Augment(training, self.size, self.fitting, self.count)
+
     def __len__(self) -> int:
         return self.count
 

@@ -39,6 +39,7 @@ def _part(part: PartSummary) -> dict[str, Any]:
         "objects_per_image": part.objects_per_image,
         "image_sizes": part.image_sizes[:MOST_SIZES],
         "by_size": part.by_size,
+        "pixels_of_class": part.pixels_of_class,
         "median_box": [middle(side) for side in zip(*part.box_sides, strict=True)],
         "median_ratio": middle(part.aspect_ratios),
         "sides": _sides(part.box_sides),

@@ -69,7 +69,7 @@ def read_index(settings: DataSettings, seed: int = 0, task: str = "") -> Index:
         return Index(settings, seed, drawn, list(shapes.NAMES[: settings.classes]))
     path = files_of(settings)
     try:
-        train, val, names = read_parts(settings, seed)
+        train, val, names = read_parts(settings, seed, task)
     except DataError as error:
         listed, _ = ENTRIES[settings.kind](path, settings.train, settings.val)
         names = _names(settings)

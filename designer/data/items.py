@@ -74,6 +74,10 @@ class TrainingItems(Dataset[Item]):
         self.seed = training.seed if training else 0
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
+    def set_training(self, training: TrainingSettings) -> None:
+        """Augment by these settings from now on; the seed stays."""
+        raise NotImplementedError
+
     @contextmanager
     def seeded(self, index: int) -> Iterator[None]:
         with torch.random.fork_rng(devices=[]):

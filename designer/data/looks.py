@@ -11,12 +11,15 @@ import numpy as np
 from PIL import Image
 
 from designer.data import shapes
+from designer.data.class_maps import MaskFile
 from designer.data.index import Entry, Index
 from designer.data.pixels import read_rgb
 from designer.data.records import Outline, Record
 
 THUMB = 128
 """Longest side of a thumbnail in pixels."""
+BACKGROUND = "background"
+"""A class that is not coloured, as it lies behind all others."""
 LONGEST = 4096
 """Longest side of a picture that is handed over; a larger one is made smaller."""
 LABEL_LIMIT = 2000
@@ -99,6 +102,16 @@ def _outline(outline: Outline, size: Size, relative: bool) -> dict[str, Any]:
     packed = isinstance(outline["counts"], (str, bytes))
     runs = outline if packed else coco.frPyObjects(outline, *outline["size"])
     return {"mask": mask_png(coco.decode(runs).astype(bool))}
+
+
+def classes_of(mask: MaskFile, shown: Size) -> bytes:
+    """The class of each pixel plus one, row by row, at the size at which the image is shown; 0 where ignored.
+
+    Raises:
+        DataError: for a mask that cannot be read.
+    """
+    image = Image.fromarray(mask.read()).resize(shown, Image.Resampling.NEAREST)
+    return (np.asarray(image) + np.uint8(1)).tobytes()
 
 
 def mask_png(mask: np.ndarray) -> str:

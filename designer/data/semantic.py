@@ -137,6 +137,9 @@ class MapItems(TrainingItems):
         self.size, self.count = size, count
         self.augment = MapAugment(training, size, self.fitting, count) if training else None
 
+    def set_training(self, training: TrainingSettings) -> None:
+        self.augment = MapAugment(training, self.size, self.fitting, self.count)
+
     def __len__(self) -> int:
         return self.count
 

@@ -119,6 +119,9 @@ ACTIONS: dict[str, Spec] = {
     "show_runs": Spec("&Runs", "Ctrl+Shift+R", "format-list-bulleted", tip="All runs: compare, queue, delete"),
     "show_sweep": Spec("S&weep", "Ctrl+Shift+W", "chart-scatter-plot", tip="Try values of parameters, a run for each"),
     "show_predict": Spec("P&redict", "Ctrl+Shift+I", "image-search-outline", tip="A trained model on your images"),
+    "show_data": Spec(
+        "&Data", "Ctrl+Shift+A", "database-outline", tip="The data set: images, figures, faults, augmentation"
+    ),
     "keys": Spec("&Keys and gestures", ("F1", "?"), "keyboard-outline"),
     "about": Spec("&About Netwright", "", "information-outline"),
 }
@@ -135,7 +138,7 @@ MENUS: dict[str, tuple[str, ...]] = {
     ),
     "&View": (
         "fit", "fit_selection", "zoom_100", "minimap", "@heat", "-", "command_palette", "-",
-        "show_problems", "show_train", "show_layers", "show_runs", "show_sweep", "show_predict",
+        "show_problems", "show_data", "show_train", "show_layers", "show_runs", "show_sweep", "show_predict",
         "@panels", "-",
         "next_document", "previous_document", "-", "@theme",
     ),

@@ -1,4 +1,4 @@
-"""Files dropped on the window: documents open, model files are viewed or imported; where both can be, we ask."""
+"""What is dropped on the window: documents open, models are viewed or imported (we ask where both fit), data chosen."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ from designer.ui.message_bar import Choice
 if TYPE_CHECKING:
     from designer.ui.main_window import MainWindow
 
+_HEAD = 4096
+"""Bytes of a YAML file by which it is seen what it describes."""
+
 
 def dropped_file(event: QDropEvent) -> Path | None:
-    """The first file among what is dragged that the window can do something with."""
+    """The first file or folder among what is dragged that the window can do something with."""
     paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-    known = (SUFFIX, PICTURE, *IMPORTED, *VIEWED)
-    return next((p for p in paths if p.suffix.lower() in known and p.is_file()), None)
+    known = (SUFFIX, PICTURE, ".json", *IMPORTED, *VIEWED)
+    return next((p for p in paths if p.is_dir() or (p.suffix.lower() in known and p.is_file())), None)
 
 
 def take_file(window: MainWindow, path: Path) -> None:
     """Does what its kind asks for."""
     suffix = path.suffix.lower()
-    if suffix in IMPORTED and suffix in VIEWED:
+    if path.is_dir() or suffix == ".json" or (suffix in IMPORTED and _names_images(path)):
+        choose_data(window, path)
+    elif suffix in IMPORTED and suffix in VIEWED:
         window.messages.say(
             f"{path.name}: look at it as it is, or make a document of it?",
             "info",
@@ -40,3 +45,23 @@ def take_file(window: MainWindow, path: Path) -> None:
         import_file(window, path)
     else:
         window.files.open(path)
+
+
+def choose_data(window: MainWindow, path: Path) -> None:
+    """Make the data set at a path the document's, and show it."""
+    if window.workspace.document is None:
+        window.messages.say("Open or make a document first, then drop its data set.", "warning", key="data")
+    elif window.data.choice.choose(path):
+        window.show_tab(window.data)
+
+
+def _names_images(path: Path) -> bool:
+    """Whether it is YAML of a data set: it names classes or where the images are, and has no layers."""
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        return False
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            keys = {line.partition(":")[0] for line in file.read(_HEAD).splitlines() if ":" in line}
+    except OSError:
+        return False
+    return bool(keys & {"names", "train", "val"}) and "backbone" not in keys

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from PySide6.QtCore import QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QWidget
 
 from designer import __version__
@@ -24,7 +24,7 @@ from designer.ui.command_palette import CommandPalette, window_commands
 from designer.ui.compare_page import ask_compare
 from designer.ui.copying_code import copy_as_code
 from designer.ui.document_tabs import DocumentTabs
-from designer.ui.dropping import dropped_file, take_file
+from designer.ui.dropping import take_file
 from designer.ui.engine_link import EngineLink
 from designer.ui.engine_words import say_engine_state
 from designer.ui.export_dialog import ExportDialog
@@ -71,7 +71,6 @@ class MainWindow(WindowLayout):
         self.user_components = UserComponents(self.engine, self.messages, self)
         self.build(Actions(self, self._handlers()))
         self._connect()
-        self.setAcceptDrops(True)
         self._on_opened()
 
     def start(self) -> None:
@@ -151,6 +150,7 @@ class MainWindow(WindowLayout):
         self.problems.node_chosen.connect(self.show_node)
         self.layers.selected.connect(self._on_rows)
         self.live.changed.connect(self._show_result)
+        self.data.measured.connect(self.engine.propagate_now)
         self.tabs.currentChanged.connect(lambda _index: self._show_layers())
         self.problems.count_changed.connect(self._on_problem_count)
         self.train_button.clicked.connect(self.runs.start)
@@ -161,6 +161,7 @@ class MainWindow(WindowLayout):
         self.welcome.template_chosen.connect(self.files.open_template)
         self.welcome.recent_chosen.connect(lambda path: self.files.open(Path(path)))
         self.template_chosen.connect(self.files.open_template)
+        self.dropped.connect(partial(take_file, self))
         self.commands.submenus["recent"].aboutToShow.connect(partial(fill_recent, self))
         self.commands.submenus["advice"].aboutToShow.connect(partial(fill_advice, self))
         theme.manager.changed.connect(self.canvas.set_theme)
@@ -183,6 +184,7 @@ class MainWindow(WindowLayout):
         self.canvas.set_document(document)
         self.inspector.set_document(document)
         self.train.set_document(document, self.workspace.runs_folder)
+        self.data.set_document(document)
         self.problems.show_problems((), {})
         self._show_result()
         self.status.show_totals(self._result.get("totals") or {})
@@ -216,6 +218,7 @@ class MainWindow(WindowLayout):
             have |= {"selection"} if self.canvas.has_selection else set()
             self.inspector.document_changed()
             self.train.form.refresh()
+            self.data.refresh()
             self._show_problems()
         self._fill_palette()
         self.commands.enable(have | self.document_tabs.have())
@@ -326,6 +329,7 @@ class MainWindow(WindowLayout):
         """The engine's answer, and what the run on show measured of the nodes."""
         self.live.put_into(self._result)
         self.canvas.show_propagation(self._result)
+        self.data.show_propagation(self._result)
         self._show_problems()
 
     def _show_problems(self) -> None:
@@ -368,17 +372,6 @@ class MainWindow(WindowLayout):
     def _about(self) -> None:
         self.messages.say(f"Netwright {__version__}. Draw vision models, train them, take them with you. Apache-2.0.")
 
-    # -- files dragged onto the window ------------------------------------------------------------------------------
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped_file(event):
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        if (path := dropped_file(event)) is not None:
-            event.acceptProposedAction()
-            take_file(self, path)
-
     # -- closing ---------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -393,6 +386,7 @@ class MainWindow(WindowLayout):
         self.workspace.close_all()
         self.engine.stop()
         self.predict.link.stop()
+        self.data.link.stop()
         event.accept()
 
 

@@ -36,7 +36,7 @@ def tinted(picture: str, colour: QColor) -> QImage:
 
 
 def coloured(owners: bytes, size: Sequence[int], labels: Sequence[int]) -> QImage:
-    """Whose each pixel is as colours: `owners` 0 is nobody, i has the colour of the label i - 1 of `labels`.
+    """Whose each pixel is as colours: `owners` 0 is nobody, i has the colour of entry i - 1 of `labels`; -1 has none.
 
     Args:
         owners: a byte a pixel, row by row.
@@ -44,8 +44,8 @@ def coloured(owners: bytes, size: Sequence[int], labels: Sequence[int]) -> QImag
         labels: class of each owner.
     """
     image = QImage(owners, size[1], size[0], size[1], QImage.Format.Format_Indexed8)
-    colours = [_tint(QColor(theme.current().series(label))) for label in labels]
-    image.setColorTable([0, *colours, *[0] * (255 - len(colours))][:256])
+    colours = [_tint(QColor(theme.current().series(label))) if label >= 0 else 0 for label in labels[:255]]
+    image.setColorTable([0, *colours, *[0] * (255 - len(colours))])
     return image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, QSettings, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtGui import QAction, QActionGroup, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QMainWindow,
@@ -20,6 +20,8 @@ from designer.ui import theme
 from designer.ui.actions import Actions
 from designer.ui.canvas import CanvasView
 from designer.ui.canvas.menus import fill_colours, fill_heat
+from designer.ui.data_panel import DataPanel
+from designer.ui.dropping import dropped_file
 from designer.ui.inspector import Inspector
 from designer.ui.layers_table import LayersTable
 from designer.ui.message_bar import MessageBar
@@ -42,9 +44,11 @@ class WindowLayout(QMainWindow):
 
     Signals:
         template_chosen(str): a template was picked in the menu.
+        dropped(Path): a file or folder was dropped on the window.
     """
 
     template_chosen = Signal(str)
+    dropped = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +56,7 @@ class WindowLayout(QMainWindow):
         self.setWindowTitle("Netwright")
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
+        self.setAcceptDrops(True)
         self.messages = MessageBar()
         self.palette_panel = Palette()
         self.inspector = Inspector()
@@ -61,9 +66,10 @@ class WindowLayout(QMainWindow):
         self.runs_panel = RunsPanel(self.messages)
         self.sweep = SweepPanel(self.messages)
         self.predict = PredictPanel(self.messages)
+        self.data = DataPanel(self.messages)
         self.panels: dict[str, QWidget] = {
             "Problems": self.problems, "Train": self.train, "Layers": self.layers, "Runs": self.runs_panel,
-            "Sweep": self.sweep, "Predict": self.predict,
+            "Sweep": self.sweep, "Predict": self.predict, "Data": self.data,
         }  # fmt: skip
         """The tabs of the dock below, by their names."""
         self.status = StatusLine()
@@ -77,6 +83,15 @@ class WindowLayout(QMainWindow):
         centre.setLayout(self.centre)
         self.setCentralWidget(centre)
         self.setStatusBar(self.status)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_file(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if (path := dropped_file(event)) is not None:
+            event.acceptProposedAction()
+            self.dropped.emit(path)
 
     def build(self, actions: Actions) -> None:
         """Make the toolbar, the docks and the menus out of these actions."""
@@ -94,13 +109,23 @@ class WindowLayout(QMainWindow):
         for name, panel in self.panels.items():
             self.tabs.addTab(panel, name)
         self.tabs.setCurrentWidget(self.train)
-        self.tabs.setAccessibleName("Problems, training, layers, runs, sweeps and prediction")
+        self.taller = tool("arrow-expand-vertical", "Much room for these tabs, or as before")
+        self.taller.setCheckable(True)
+        self.taller.toggled.connect(self._on_taller)
+        self.tabs.setCornerWidget(self.taller)
+        self.tabs.setAccessibleName("Problems, data, training, layers, runs, sweeps and prediction")
         area = Qt.DockWidgetArea
         self.left = self._dock("Components", self.palette_panel, area.LeftDockWidgetArea)
         self.right = self._dock("Inspector", self.inspector, area.RightDockWidgetArea)
         self.bottom = self._dock("Problems and training", self.tabs, area.BottomDockWidgetArea, header=False)
         self.resizeDocks([self.left, self.right], [LEFT_WIDTH, RIGHT_WIDTH], Qt.Orientation.Horizontal)
         self.resizeDocks([self.bottom], [BOTTOM_HEIGHT], Qt.Orientation.Vertical)
+
+    def _on_taller(self, on: bool) -> None:
+        """The dock below takes most of the window's height, or again what it had."""
+        if on:
+            self._height_before = self.bottom.height()
+        self.resizeDocks([self.bottom], [self.height() if on else self._height_before], Qt.Orientation.Vertical)
 
     def _dock(self, title: str, content: QWidget, area: Qt.DockWidgetArea, *, header: bool = True) -> QDockWidget:
         dock = QDockWidget(title, self)
