@@ -69,7 +69,7 @@ def paint_found(
 
 
 def _paint_classes(painter: QPainter, result: Mapping[str, Any], metrics: QFontMetricsF, scale: float) -> None:
-    corner = QPointF(8 / scale, 8 / scale)
+    corner = QPointF(8 / scale, metrics.height() + 10 / scale)  # each caption stands above its corner
     for one in result["found"]:
         colour = QColor(theme.current().series(one["label"]))
         said = f"{one['score']:.1%}" if "classes" in result else f"{one['score']:.2f}"

@@ -1,5 +1,7 @@
 """The Predict tab with a real model in a real process: images in, boxes drawn, a threshold that needs no new run."""
 
+import base64
+import io
 import json
 
 import pytest
@@ -162,3 +164,36 @@ def test_boxes_and_masks_are_drawn_above_the_threshold(home, qtbot, tmp_path):
     assert grabbed.pixelColor(4 + 140, 4 + 50) == white
     scores = [{"class": "cat", "label": 0, "score": 0.9}, {"class": "dog", "label": 1, "score": 0.1}]
     assert drawn({**result, "found": scores}, 0.5).pixelColor(12, 12) != white
+
+
+def test_classes_of_pixels_are_seen_through_by_an_opacity(home, qtbot):
+    """Left half background, right half a class; the slider is no threshold then, and indices are saved."""
+    levels = Image.new("L", (400, 200), 0)
+    levels.paste(2, (200, 0, 400, 200))
+    buffer = io.BytesIO()
+    levels.save(buffer, "PNG")
+    Image.new("RGB", (400, 200)).save(home / "dark.png")
+    rows = [{"class": name, "label": label, "score": 0.5} for name, label in (("background", 0), ("road", 2))]
+    result = {
+        "image": str(home / "dark.png"), "width": 400, "height": 200, "found": rows,
+        "classes": base64.b64encode(buffer.getvalue()).decode(), "done": 1, "total": 1, "ms": 1.0,
+    }  # fmt: skip
+    bar = MessageBar()
+    panel = PredictPanel(bar)
+    for made in (bar, panel):
+        qtbot.addWidget(made)
+    panel.show()
+    panel._show_state("", working=True)
+    panel._on_ready({"task": "semantic", "names": ["background", "car", "road"]})
+    panel._on_answered(result)
+    panel._on_finished()
+    assert panel.meaning.text() == "Opacity"
+    assert panel.list.item(0).text() == "dark.png  ·  road 50%"
+    faint, strong = (drawn(result, opacity).pixelColor(399, 199) for opacity in (0.2, 0.9))
+    assert 0 < faint.value() < strong.value()
+    assert drawn(result, 0.9).pixelColor(0, 199).value() == 0
+    panel.save_classes_to(home)
+    assert Image.open(home / "dark-classes.png").getpixel((300, 5)) == 2
+    panel._show_task("detect")
+    assert panel.meaning.text() == "Lowest score"
+    assert panel.threshold.value() == 25
