@@ -31,10 +31,17 @@ ACTIONS: dict[str, Spec] = {
     "save": Spec("&Save", _Key.Save, "content-save-outline", "document", "Save the document"),
     "save_as": Spec("Save &as…", _Key.SaveAs, "content-save-edit-outline", "document"),
     "view_model": Spec(
-        "&View model file…", "", "eye-outline", tip="Graph and weights of an ONNX, safetensors or PyTorch file"
+        "&View model file…",
+        "Ctrl+Alt+O",
+        "eye-outline",
+        tip="Graph and weights of an ONNX, safetensors or PyTorch file",
     ),
     "compare": Spec(
-        "Co&mpare with…", "", "compare", "document", "A picture of what differs between another document and this one"
+        "Co&mpare with…",
+        "Ctrl+Alt+D",
+        "compare",
+        "document",
+        "A picture of what differs between another document and this one",
     ),
     "close": Spec("&Close tab", _Key.Close, "close", "tab"),
     "next_document": Spec("&Next document", "Ctrl+Tab", "arrow-right", "several"),
