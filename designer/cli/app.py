@@ -284,6 +284,21 @@ def train(
         train_document(file, resume, runs, name, data, changes, json, in_queue=queue)
 
 
+@app.command("lr-find")
+def lr_find(
+    file: File,
+    data: Annotated[str, typer.Option(help="KIND:PATH, as `train` takes it; the document's by default.")] = "",
+    steps: Annotated[int, typer.Option(min=20, help="From the lowest rate to the highest.")] = 200,
+    write: Annotated[bool, typer.Option("--write", help="Write the suggested rate into the document.")] = False,
+    json: Json = False,
+) -> None:
+    """Sweep the learning rate on the real data and suggest one."""
+    from designer.cli.rates import find_rate_of
+
+    with clear_errors():
+        find_rate_of(file, data, steps, write, json)
+
+
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),

@@ -42,9 +42,7 @@ def train_document(
     else:
         assert file is not None
         document = Document.load(file)
-        if data:
-            kind, _, path = data.partition(":")
-            document.set_data(kind=kind, path=str(Path(path).expanduser().resolve()) if path else "")
+        use_data(document, data)
         document.set_training(**changes)
         before_training(document.data)
         run = RunFolder.create(runs, document.data, name or document.data.name)
@@ -56,6 +54,13 @@ def train_document(
         print_json({"run": str(run.path), "metrics": metrics})
     else:
         console.print(f"\nRun folder: {run.path}", highlight=False, soft_wrap=True)
+
+
+def use_data(document: Document, data: str) -> None:
+    """Takes the data of the option `--data KIND:PATH`, where it was given."""
+    kind, _, path = data.partition(":")
+    if kind:
+        document.set_data(kind=kind, path=str(Path(path).expanduser().resolve()) if path else "")
 
 
 def enqueue(run: RunFolder, as_json: bool) -> None:
