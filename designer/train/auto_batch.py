@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch.utils.data import Dataset
 
-from designer.data.dataset import Item
+from designer.data.items import Item
 from designer.engine.compile import Compiled
 from designer.graph.model import GraphData
 from designer.train.freezing import Freezing

@@ -1,7 +1,7 @@
 """A sweep over learning rates on the real data; `python -m designer.train.rate_finder` does it for the window.
 
-The process takes the document as one JSON line on stdin and says `{"started": true, "device", "batch", "steps"}`,
-`{"step", "rate", "loss"}` for each step, and at the end `{"found": RateFound}`; `{"error": text}` where it cannot go on.
+The process takes the document as one JSON line on stdin and says `{"started": true, "device", "batch", "steps"}`, for
+each step `{"step", "rate", "loss"}`, and at the end `{"found": RateFound}`; `{"error": text}` where it cannot go on.
 An end of stdin ends it at once: nobody waits for it any more.
 """
 
@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from accelerate.utils import set_seed
 
-from designer.data.dataset import Batch, load_dataset, make_loader
+from designer.data.dataset import load_dataset, make_loader
+from designer.data.items import Batch
 from designer.engine.compile import compile_document
 from designer.engine.pretrained import load_pretrained
 from designer.graph.errors import NetwrightError
@@ -47,7 +48,7 @@ def find_rate(
     on_step: Callable[[int, float, float], None] = lambda step, rate, loss: None,
     steps: int = STEPS,
 ) -> RateFound:
-    """Trains a copy of the model while the rate grows exponentially from step to step; document and files stay as they are.
+    """Trains a copy of the model while the rate grows exponentially; document and files stay as they are.
 
     Args:
         document: model, data and settings.

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from designer.data.dataset import COLLATE, Item
+from designer.data.items import COLLATE, Item
 from designer.engine.compile import Compiled
 from designer.graph.errors import NetwrightError
 from designer.train import checkpoint

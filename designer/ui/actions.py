@@ -120,6 +120,9 @@ ACTIONS: dict[str, Spec] = {
     "advise_training": Spec(
         "Advice on trainin&g…", "Ctrl+Alt+A", "school-outline", "document", "Optimizer, rate, schedule, and the reasons"
     ),
+    "find_rate": Spec(
+        "Find a &learning rate…", "Ctrl+Alt+L", "chart-bell-curve", "document", "Sweeps it on the data, in a process"
+    ),
     "user_components": Spec("&Your components…", "Ctrl+Alt+U", "puzzle-outline", tip="From your own Python files"),
     "command_palette": Spec("&Command palette…", "Ctrl+Shift+P", "console-line", tip="Everything by its name"),
     "show_layers": Spec("&Layers", "Ctrl+Shift+L", "table", tip="All layers with their figures"),
@@ -154,7 +157,10 @@ MENUS: dict[str, tuple[str, ...]] = {
         "align_left", "align_centre", "align_right", "align_top", "align_middle", "align_bottom", "-",
         "spread_across", "spread_down", "-", "snap",
     ),
-    "&Model": ("train", "advise_training", "-", "export_pytorch", "export_onnx", "-", "user_components", "@advice"),
+    "&Model": (
+        "train", "advise_training", "find_rate", "-", "export_pytorch", "export_onnx", "-", "user_components",
+        "@advice",
+    ),
     "&Help": ("keys", "about"),
 }  # fmt: skip
 

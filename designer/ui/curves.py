@@ -176,6 +176,7 @@ class Plot(QFrame):
         self.save.clicked.connect(lambda: ask_where_to_save(self, self._title, self.as_csv))
         self._stale = False
         self._range: tuple[float, float] | None = None
+        self._mark: pg.InfiniteLine | None = None
         heading = row(label(title, "section"), self._empty, self._legend, self.save, gap=12)
         heading.setStretch(2, 1)
         self.setLayout(column(heading, self._view, margins=(8, 4, 8, 4), gap=2))
@@ -192,6 +193,22 @@ class Plot(QFrame):
         """Show these values whatever the curves do."""
         self._range = low, high
         self._item.setYRange(low, high, padding=0.04)
+
+    def log_x(self) -> None:
+        """Let x run in powers of ten; only those have words."""
+        self._item.setLogMode(x=True, y=False)
+        self._item.getAxis("bottom").setStyle(maxTextLevel=0)
+
+    def mark(self, x: float, tip: str) -> None:
+        """A dashed line at x, on an axis in powers of ten; one before it goes."""
+        self.unmark()
+        pen = pg.mkPen(theme.current().accent, width=1.5, style=Qt.PenStyle.DashLine)
+        self._mark = self._item.addLine(x=math.log10(x), pen=pen, label=tip, labelOpts={"position": 0.92})
+
+    def unmark(self) -> None:
+        if self._mark is not None:
+            self._item.removeItem(self._mark)
+        self._mark = None
 
     def _on_click(self, event: Any) -> None:
         if event.double():

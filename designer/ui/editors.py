@@ -150,6 +150,10 @@ class IntEditor(ParamEditor):
         box.valueChanged.connect(self._report)
         return box
 
+    def set_zero_text(self, text: str) -> None:
+        """A word for 0, where that is the least and means something else than a number."""
+        self._field.setSpecialValueText(text)
+
     def value(self) -> int:
         return self._field.value()
 

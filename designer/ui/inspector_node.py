@@ -140,7 +140,13 @@ class NodePage(QWidget):
         box.addLayout(self.fields)
         box.addWidget(line())
         frozen = row(label("Frozen"), 1, self.frozen)
-        box.addLayout(column(frozen, label("Its weights stay as they are in training.", "faint", wrap=True), gap=2))
+        box.addLayout(
+            column(
+                frozen,
+                label("Its weights stay as they are in training, or until “Unfreeze after”.", "faint", wrap=True),
+                gap=2,
+            )
+        )
         self.weights.hide()
         box.addWidget(self.weights)
         box.addLayout(column(label("Note"), self.note, gap=4))

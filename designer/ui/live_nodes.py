@@ -35,10 +35,13 @@ class LiveNodes(QObject):
         self.changed.emit()
 
     def put_into(self, result: Mapping[str, Any]) -> None:
-        """Gives each node of the engine's answer its figures as `live`, unless they are another document's."""
+        """Gives each node of the engine's answer its figures as `live`, and whether it is frozen no more as `thawed`,
+        unless they are another document's.
+        """
         nodes = {} if self._train.whose else self._nodes
+        thawed = () if self._train.whose else self._train.watch.last.get("unfrozen", {}).get("nodes", ())
         for node, info in (result.get("nodes") or {}).items():
-            info["live"] = nodes.get(node)
+            info["live"], info["thawed"] = nodes.get(node), node in thawed
 
 
 class LiveFigures(QWidget):

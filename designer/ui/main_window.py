@@ -118,6 +118,7 @@ class MainWindow(WindowLayout):
             **{f"show_{name.lower()}": partial(self.show_tab, panel) for name, panel in self.panels.items()},
             "train": self.runs.start,
             "advise_training": self._advise,
+            "find_rate": self.runs.find_rate,
             "command_palette": self._open_palette,
             "keys": lambda: CheatSheet(self.commands, self).show(),
             "user_components": self.user_components.open_dialog,

@@ -11,6 +11,7 @@ from designer.train.queue import put_in_queue, remove_from_queue
 from designer.train.run import RunFolder
 from designer.ui.message_bar import Choice
 from designer.ui.open_document import document_title
+from designer.ui.rate_panel import RatePanel
 from designer.ui.run_bar import run_title
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class RunActions:
         self._window, self._train, self._messages = window, window.train, window.messages
         self._train.start_clicked.connect(self.start)
         self._train.queue_clicked.connect(self.enqueue)
+        self._train.form.rate_wanted.connect(self.find_rate)
         self._train.said.connect(self._on_said)
         self._train.run_ended.connect(self._on_ended)
         self._train.state_changed.connect(self._on_state)
@@ -72,6 +74,12 @@ class RunActions:
             return
         text = f"{run_title(run.path.name)} waits in the queue; it starts when the run at work has ended."
         self._messages.say(text, "info", Choice("Show the runs", self._show_runs), key="queue")
+
+    def find_rate(self) -> None:
+        """Sweep the learning rate of the document in front, unless it has errors."""
+        document = self._window.workspace.document
+        if document is not None and self._can_train():
+            RatePanel(document, self._window).show()
 
     def _show_runs(self) -> None:
         self._window.show_tab(self._window.runs_panel)

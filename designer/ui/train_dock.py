@@ -234,19 +234,19 @@ class TrainDock(QWidget):
             if event["type"] in ("warning", "note") and event["time"] >= self._followed:
                 tone = "warning" if event["type"] == "warning" else "info"
                 self.said.emit(str(event["message"]), tone, str(event.get("node") or ""))
-        self._look_at_statistics()
+        self._look_at_statistics(anew=any(event["type"] == "unfrozen" for event in events))
 
-    def _look_at_statistics(self) -> None:
-        """Tell what is new in the run's newest sample of its nodes."""
+    def _look_at_statistics(self, *, anew: bool = False) -> None:
+        """Tell what is new in the run's newest sample of its nodes; `anew` tells it in any case."""
         path = self.watch.run.statistics_path if self.watch.run is not None else None
         try:
             stamp = (path, path.stat().st_mtime_ns) if path is not None else None
-            if stamp == self._sampled:
+            if stamp == self._sampled and not anew:
                 return
             nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"] if path is not None else {}
         except (OSError, ValueError, KeyError):
             stamp, nodes = None, {}
-        if stamp is not None or self._sampled is not None:
+        if anew or stamp is not None or self._sampled is not None:
             self.statistics_changed.emit(nodes)
         self._sampled = stamp
 

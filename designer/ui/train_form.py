@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QScrollArea, QWidget
 
 from designer.graph.document import Document
+from designer.graph.model import GraphData
 from designer.graph.settings_param import param_of
 from designer.graph.training import AUGMENTATION, OPTIMIZERS, DataSettings, TrainingSettings
 from designer.ui import wording
-from designer.ui.editors import CalmComboBox, ChoiceEditor, ParamEditor, editor_for
+from designer.ui.editors import CalmComboBox, ChoiceEditor, IntEditor, ParamEditor, editor_for
 from designer.ui.inspector_pages import image_input
 from designer.ui.sweep_menu import SweepMenu
 from designer.ui.widgets import ElidedLabel, button, column, row, tool
@@ -30,20 +32,37 @@ _CHOICES = {
 KINDS = ("shapes", "coco", "yolo", "voc", "masks", "folder")
 
 
+ZERO = {"batch": "Auto", "nominal_batch": "Off", "patience": "Never", "unfreeze_after": "Never"}
+"""What 0 is called."""
+USED: dict[str, Callable[[GraphData], bool]] = {
+    "nesterov": lambda data: data.training.optimizer in ("sgd", "muon"),
+    "warmup_epochs": lambda data: data.training.schedule != "one-cycle",
+    "ema_decay": lambda data: data.training.ema,
+    "accumulate": lambda data: not data.training.nominal_batch,
+    "pretrained_factor": lambda data: any(node.weights for node in data.nodes),
+    "unfreeze_after": lambda data: any(node.frozen for node in data.nodes),
+    "amp": lambda data: data.training.device != "cpu",
+}
+"""Settings that have no effect with the document as it is are not shown."""
+
+
 class TrainForm(QScrollArea):
     """Every editor writes into the document, so that the form is undone, saved and opened with it.
 
     Signals:
+    rate_wanted(): find a learning rate.
     sweep_wanted(str): this setting (`training.NAME`) shall be swept.
     """
 
     sweep_wanted = Signal(str)
+    rate_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._document: Document | None = None
         self.editors: dict[str, ParamEditor] = {}
-        self._advanced: list[QWidget] = []
+        self._used: list[str] = []
+        self._advanced: dict[str, QWidget] = {}
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(8)
         self._grid.setVerticalSpacing(4)
@@ -56,8 +75,11 @@ class TrainForm(QScrollArea):
         self.kind.currentIndexChanged.connect(self._on_kind)
         self._place("Data", self.kind, "Where the images and their labels come from.", wide=True)
         self._place_path()
-        for name in BASIC[:3]:
+        for name in BASIC[:2]:
             self._place_setting(name)
+        self.find_rate = tool("chart-bell-curve", "Find a learning rate: sweep it on the data")
+        self.find_rate.clicked.connect(self.rate_wanted)
+        self._place_setting("learning_rate", self.find_rate)
         self.image = editor_for(
             Param("image", "int", 640, 32, 4096, 32, unit="px", help="Height and width of the images.")
         )
@@ -103,10 +125,22 @@ class TrainForm(QScrollArea):
         self._path_row.setVisible(data.data.kind != "shapes")
         for name in SHAPES_FIELDS:
             self._cells[name].setVisible(data.data.kind == "shapes" and self.more.isChecked())
+        self._show_used(data)
         node = image_input(self._document)
         self.image.setEnabled(node is not None)
         if node is not None:
             self.image.set_value(node.params.get("width", 640))
+
+    def _show_used(self, data: GraphData) -> None:
+        """Of the further settings, those that have an effect, without gaps between them."""
+        used = [name for name in self._advanced if name not in USED or USED[name](data)]
+        for name, cell in self._advanced.items():
+            cell.setVisible(self.more.isChecked() and name in used)
+        if used != self._used:
+            self._used = used
+            unused = [name for name in self._advanced if name not in used]
+            for place, name in enumerate((*used, *unused)):
+                self._grid.addWidget(self._advanced[name], self._first + place // 2, place % 2)
 
     def _show_choice(self, box: CalmComboBox, value: str) -> None:
         box.blockSignals(True)
@@ -115,14 +149,16 @@ class TrainForm(QScrollArea):
         box.setCurrentIndex(box.findData(value))
         box.blockSignals(False)
 
-    def _place(self, name: str, field: QWidget, tip: str, *, wide: bool = False) -> QWidget:
-        """Put a labelled field into the next cell of the two columns, or across both."""
+    def _place(
+        self, name: str, field: QWidget, tip: str, *, wide: bool = False, beside: QWidget | None = None
+    ) -> QWidget:
+        """Put a labelled field into the next cell of the two columns, or across both; `beside` it a button."""
         text = ElidedLabel(name, "faint")
         text.setBuddy(field)
         field.setAccessibleName(name)
         field.setToolTip(tip)
         cell = QWidget()
-        cell.setLayout(column(text, field, gap=2))
+        cell.setLayout(column(text, row(field, beside, gap=4) if beside is not None else field, gap=2))
         if wide and self._cell % 2:
             self._cell += 1
         self._grid.addWidget(cell, self._cell // 2, self._cell % 2, 1, 2 if wide else 1)
@@ -140,15 +176,17 @@ class TrainForm(QScrollArea):
         self._path_row = self._place("Path", holder, "", wide=True)
         self.path.setAccessibleName("Data path")
 
-    def _place_setting(self, name: str) -> QWidget:
+    def _place_setting(self, name: str, beside: QWidget | None = None) -> QWidget:
         section = DataSettings if name in SHAPES_FIELDS else TrainingSettings
         editor = editor_for(param_of(section, name))
         editor.edited.connect(lambda value, n=name: self._set(n, value))
         self.editors[name] = editor
         if isinstance(editor, ChoiceEditor):
             editor.set_texts(_CHOICES)
+        if isinstance(editor, IntEditor) and name in ZERO:
+            editor.set_zero_text(ZERO[name])
         field = section.model_fields[name]
-        cell = self._place(field.title or wording.title(name), editor, field.description or "")
+        cell = self._place(field.title or wording.title(name), editor, field.description or "", beside=beside)
         if section is TrainingSettings and editor.param.type != "str":
             SweepMenu(cell, lambda: self.sweep_wanted.emit(f"training.{name}"))
         return cell
@@ -159,7 +197,9 @@ class TrainForm(QScrollArea):
         self._cell += 2
         self._cells = {name: self._place_setting(name) for name in SHAPES_FIELDS}
         rest = [name for name in TrainingSettings.model_fields if name not in (*BASIC, *IMAGE_CHANGES)]
-        self._advanced = [self._place_setting(name) for name in rest]
+        self._cell += self._cell % 2
+        self._first = self._cell // 2
+        self._advanced = {name: self._place_setting(name) for name in rest}
         self._cell += self._cell % 2
         self.augmentation = button("Augmentation", "ghost", "auto-fix")
         self.augmentation.setCheckable(True)
@@ -167,7 +207,7 @@ class TrainForm(QScrollArea):
         self._grid.addWidget(self.augmentation, self._cell // 2, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
         self._cell += 2
         self._changes = [self._place_setting(name) for name in IMAGE_CHANGES]
-        for cell in [*self._advanced, *self._changes, *self._cells.values()]:
+        for cell in [*self._advanced.values(), *self._changes, *self._cells.values()]:
             cell.hide()
 
     def _on_augmentation(self, on: bool) -> None:
@@ -177,8 +217,6 @@ class TrainForm(QScrollArea):
 
     def _on_more(self, on: bool) -> None:
         self.more.setText("Fewer settings" if on else "More settings")
-        for cell in self._advanced:
-            cell.setVisible(on)
         self.refresh()
         # Once the page has its new height: bring what has just been asked for into view.
         QTimer.singleShot(0, self, lambda: self.verticalScrollBar().setValue(self.more.y() if on else 0))

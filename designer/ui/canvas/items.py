@@ -174,6 +174,8 @@ class NodeItem(AbstractNodeItem):
         self.messages: Sequence[str] = ()
         self.outputs: Mapping[str, Any] = {}
         self.is_waiting = False
+        self.is_thawed = False
+        """Whether it is frozen no more in the run on show."""
         self.size_text = ""
         self.heat: float | None = None
         """0 to 1: how much it costs beside the costliest; None when cards have their categories' colours."""
@@ -214,7 +216,10 @@ class NodeItem(AbstractNodeItem):
         severities = {p["severity"] for p in problems}
         severity = next((s for s in ("error", "warning") if s in severities), "")
         waiting = result.get("status") == "waiting"
-        changed = (severity, waiting, size, heat) != (self.severity, self.is_waiting, self.size_text, self.heat)
+        thawed = bool(result.get("thawed"))
+        known = self.severity, self.is_waiting, self.is_thawed, self.size_text, self.heat
+        changed = (severity, waiting, thawed, size, heat) != known
+        self.is_thawed = thawed
         self.severity, self.is_waiting, self.size_text, self.heat = severity, waiting, size, heat
         self.messages = [p["message"] for p in problems]
         self.outputs = result.get("outputs", {})

@@ -128,7 +128,7 @@ def fill_of(item: NodeItem, look: Look) -> QColor:
     """What a card is filled with from near."""
     if item.heat is not None:
         return look.heat(item.heat)
-    return look.blend(look.ice, look.card, 0.1) if item.node.frozen else look.card
+    return look.blend(look.ice, look.card, 0.1) if item.node.frozen and not item.is_thawed else look.card
 
 
 def edge_of(item: NodeItem, look: Look) -> QColor:
@@ -166,7 +166,8 @@ def _draw_texts(painter: QPainter, item: NodeItem, lines: Lines, look: Look) -> 
     painter.setPen(look.muted if item.heat is None else look.text)
     painter.drawText(SUBTITLE, lines.subtitle)
     if item.node.frozen:
-        draw_snowflake(painter, QPointF(lines.end - _SIGN / 2 + 2, _TITLE_Y - 4.5), look.ice)
+        colour = look.faint if item.is_thawed else look.ice
+        draw_snowflake(painter, QPointF(lines.end - _SIGN / 2 + 2, _TITLE_Y - 4.5), colour)
     badge = look.severity(item.severity)
     if badge is not None:
         draw_badge(painter, QPointF(item.width - _RIGHT - _SIGN / 2 + 2, _TITLE_Y - 4.5), badge, look)
@@ -186,7 +187,7 @@ def draw_badge(painter: QPainter, at: QPointF, colour: QColor, look: Look) -> No
 
 
 def draw_snowflake(painter: QPainter, at: QPointF, colour: QColor) -> None:
-    """The sign of frozen weights."""
+    """The sign of frozen weights; faint where a run has let them go."""
     painter.save()
     painter.translate(at)
     painter.setPen(QColor(colour))
