@@ -22,6 +22,14 @@ from designer.train.run import RunFolder
 from nodes.sdk.discover import library
 
 TABLE = Path(__file__).with_name("RESULTS.md")
+HEADER = """# What was measured
+
+Rows that `python benchmarks/learning.py --write` appended: YOLOv8n on drawn shapes of 160 pixels, batches of 16, AdamW,
+on the CPU; mAP50-95 of 128 images that were not trained on.
+
+| date | torch | steps | mosaic | seed | mAP50-95 | CPU seconds |
+|---|---|--:|--:|--:|--:|--:|
+"""
 SIDE, IMAGES, BATCH = 160, 512, 16
 
 
@@ -69,8 +77,8 @@ def main() -> None:
                 row = f"| {' | '.join(cells)} |"
                 print(row, flush=True)
                 if options.write:
-                    with TABLE.open("a", encoding="utf-8") as table:
-                        table.write(row + "\n")
+                    before = TABLE.read_text(encoding="utf-8") if TABLE.exists() else HEADER
+                    TABLE.write_text(before + row + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

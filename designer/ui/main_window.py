@@ -18,7 +18,6 @@ from designer.graph.problems import Fix, Problem
 from designer.graph.templates import grouped
 from designer.ui import theme
 from designer.ui.actions import Actions
-from designer.ui.advisor_panel import AdvisorPanel
 from designer.ui.cheat_sheet import CheatSheet
 from designer.ui.command_palette import CommandPalette, window_commands
 from designer.ui.compare_page import ask_compare
@@ -117,7 +116,7 @@ class MainWindow(WindowLayout):
             "find_component": self._find_component,
             **{f"show_{name.lower()}": partial(self.show_tab, panel) for name, panel in self.panels.items()},
             "train": self.runs.start,
-            "advise_training": self._advise,
+            "advise_training": self.runs.advise,
             "find_rate": self.runs.find_rate,
             "command_palette": self._open_palette,
             "keys": lambda: CheatSheet(self.commands, self).show(),
@@ -365,10 +364,6 @@ class MainWindow(WindowLayout):
         document = self.workspace.document
         if document is not None:
             ExportDialog(kind, self.workspace, self.engine, self).open()
-
-    def _advise(self) -> None:
-        if (document := self.workspace.document) is not None:
-            AdvisorPanel(document, self).show()
 
     def _about(self) -> None:
         self.messages.say(f"Netwright {__version__}. Draw vision models, train them, take them with you. Apache-2.0.")

@@ -9,6 +9,7 @@ from PySide6.QtCore import QTimer
 from designer.graph.errors import NetwrightError
 from designer.train.queue import put_in_queue, remove_from_queue
 from designer.train.run import RunFolder
+from designer.ui.advisor_panel import AdvisorPanel
 from designer.ui.message_bar import Choice
 from designer.ui.open_document import document_title
 from designer.ui.rate_panel import RatePanel
@@ -75,10 +76,15 @@ class RunActions:
         text = f"{run_title(run.path.name)} waits in the queue; it starts when the run at work has ended."
         self._messages.say(text, "info", Choice("Show the runs", self._show_runs), key="queue")
 
+    def advise(self) -> None:
+        """Open the advice on training of the document in front."""
+        if (document := self._window.workspace.document) is not None:
+            AdvisorPanel(document, self._window).show()
+
     def find_rate(self) -> None:
         """Sweep the learning rate of the document in front, unless it has errors."""
         document = self._window.workspace.document
-        if document is not None and self._can_train():
+        if document is not None and self.can_train():
             RatePanel(document, self._window).show()
 
     def _show_runs(self) -> None:
