@@ -49,8 +49,6 @@ PORTION = 500
 """Rows or findings in a line: few enough for the window to take between two frames."""
 KEPT = 20_000
 """Thumbnails that are kept: 80 MB at most."""
-NICE = 5
-"""How much the window goes before this process where both want the processor (POSIX)."""
 
 
 class Server:
@@ -257,8 +255,6 @@ def main() -> int:
             out.write(line)
             out.flush()
 
-    if hasattr(os, "nice"):
-        os.nice(NICE)
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints is no answer
         server = Server(folder, say)
         for line in sys.stdin:
