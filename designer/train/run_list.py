@@ -17,7 +17,7 @@ from designer.train.queue import queue_of, remove_from_queue
 from designer.train.run import RunError, RunFolder, is_alive
 
 TRASH = ".trash"
-BEST = ("mask_map", "map", "top1")
+BEST = ("mask_map", "map", "miou", "top1")
 """The figure that counts for a run is the first of these that it has."""
 STATES = {
     "start": "running", "step": "running", "resumed": "running", "paused": "paused", "stopped": "stopped",
