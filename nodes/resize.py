@@ -42,6 +42,7 @@ class Interpolate(nn.Module):
         scale: how many times larger; below 1 it becomes smaller. Not used when a size is given.
         size: height and width in cells; empty to use the factor.
         mode: `nearest` repeats or drops cells, `bilinear` and `bicubic` blend them.
+        align_corners: the corner cells lie on the corner cells, where they are blended.
 
     Shapes: x [B, C, H, W] -> [B, C, H*scale, W*scale], rounded down, or [B, C, *size].
     """
@@ -51,16 +52,18 @@ class Interpolate(nn.Module):
         scale: Annotated[float, Range(0.01, 32)] = 2.0,
         size: Annotated[tuple[int, ...], Range(1, 16384)] = (),
         mode: Annotated[str, Choices("nearest", "bilinear", "bicubic")] = "bilinear",
+        align_corners: bool = False,
     ) -> None:
         super().__init__()
         if len(size) not in (0, 2):
             raise ValueError(f"size has {len(size)} numbers, must have 2, height and width, or none.")
         self.scale, self.size, self.mode = scale, tuple(size), mode
+        self.align_corners = None if mode == "nearest" else align_corners
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C I J"]:
         if self.size:
-            return functional.interpolate(x, size=self.size, mode=self.mode)
-        return functional.interpolate(x, scale_factor=self.scale, mode=self.mode)
+            return functional.interpolate(x, self.size, mode=self.mode, align_corners=self.align_corners)
+        return functional.interpolate(x, scale_factor=self.scale, mode=self.mode, align_corners=self.align_corners)
 
 
 @component("resize", title="Transposed conv", aliases=("Deconvolution", "ConvTranspose2d", "Up-convolution"))
