@@ -30,12 +30,17 @@ class NoPlace(Exception):
 
 @dataclass(frozen=True)
 class Flow:
-    """A value on a wire: the node that gives it, its port, its shape ("" while it is unknown), and the batch's axis."""
+    """A value on a wire: the node that gives it, its port, and its shape, None while it is unknown.
+
+    The batch lies along the axis `batch`; where it was laid into one axis with others, `lead` numbers of that axis
+    stand before it.
+    """
 
     node: int
     port: str
     shape: Shape | None
     batch: int = 0
+    lead: int = 1
 
     @property
     def sizes(self) -> Shape:
@@ -82,6 +87,7 @@ class Drawing:
         self.values: dict[str, Flow] = {}
         self.evaluate = Evaluator(Cache())
         self.image: tuple[int, int] | None = None
+        self.images = next((shape[0] for shape in graph.inputs.values() if shape), 1)
         self.wanted = {*graph.outputs, *(value for op in graph.ops for value in op.inputs)}
 
     def run(self) -> Drawn:
@@ -129,7 +135,9 @@ class Drawing:
         )
         place, axis = len(self.done.nodes) - 1, first.batch if batch is None else batch
         shapes = [cast(TensorInfo, outcome.outputs[port.name]).shape for port in spec.outputs]
-        return [Flow(place, port.name, shape, axis) for port, shape in zip(spec.outputs, shapes, strict=True)]
+        return [
+            Flow(place, port.name, shape, axis, first.lead) for port, shape in zip(spec.outputs, shapes, strict=True)
+        ]
 
     # -- one by one --------------------------------------------------------------------------------------------------
 
@@ -280,7 +288,7 @@ class Call:
     def spread(self, tensor: Tensor, learned: bool) -> Flow:
         """A constant as a value for each image; its first size is the batch's."""
         like = next((self.drawing.values[v] for v in self.op.inputs if v in self.drawing.values), None)
-        if like is None or like.batch or tensor.ndim < 2 or not tensor.is_floating_point():
+        if like is None or like.batch or like.lead > 1 or tensor.ndim < 2 or not tensor.is_floating_point():
             raise NoPlace("it takes numbers that do not depend on the image")
         batch = like.sizes[0]
         if tensor.shape[0] not in (1, batch) or not bool((tensor == tensor[:1]).all()):
@@ -305,15 +313,22 @@ class Call:
             return flow
         if min(shape, default=1) < 1 or math.prod(shape) != math.prod(flow.sizes):
             raise NoPlace(f"{_text(flow.sizes)} cannot become {_text(shape)}")
-        before = math.prod(flow.sizes[: flow.batch])
-        fits = [j for j in range(len(shape)) if math.prod(shape[:j]) == before]
-        if not fits:
+        before, images = math.prod(flow.sizes[: flow.batch]) * flow.lead, self.drawing.images
+        leads = [math.prod(shape[:j]) for j in range(len(shape))]
+        holds = [
+            j for j, lead in enumerate(leads)
+            if before % lead == 0 and lead * shape[j] % (before * images) == 0
+        ]  # fmt: skip
+        if not holds:
             raise NoPlace("it mixes the images of a batch")
-        place = flow.batch if flow.batch in fits else fits[0]
-        rest = [*shape[:place], *shape[place + 1 :]]
+        # A file written for one image leaves open where it is among axes of size 1.
+        exact = [j for j in holds if leads[j] == before] or holds
+        place = flow.batch if flow.batch in exact else exact[0]
+        rest, lead = [*shape[:place], *shape[place + 1 :]], before // leads[place]
         if flow.rank == 4 and len(shape) == 2 and not place and not flow.batch and shape[0] == flow.sizes[0]:
             return self.add("shape.flatten", {"x": flow})[0]
-        return self.add("tensor.view", {"x": flow}, {"sizes": rest, "batch_axis": place}, batch=place)[0]
+        made = self.add("tensor.view", {"x": flow}, {"sizes": rest, "batch_axis": place}, batch=place)[0]
+        return replace(made, lead=lead)
 
 
 def _kind(shape: Shape) -> PortKind:

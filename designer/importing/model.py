@@ -28,4 +28,9 @@ def import_onnx(path: str | Path, size: int = 224) -> ModelImport:
     """
     from designer.importing.onnx_reader import read_onnx
 
-    return import_graph(read_onnx(path, size))
+    found = import_graph(read_onnx(path, size))
+    if found.placeholders:  # some files leave the batch free in name only, and compute with one image
+        alone = import_graph(read_onnx(path, size, images=1))
+        if len(alone.placeholders) < len(found.placeholders):
+            return alone
+    return found

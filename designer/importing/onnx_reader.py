@@ -16,7 +16,7 @@ from onnx.external_data_helper import load_external_data_for_tensor
 from torch import Tensor
 
 from designer.importing.folding import CannotFold, filled, fold, tensor_of
-from designer.importing.operations import LARGEST_TENSOR, MOST_OPERATIONS, Op, OpGraph, in_order, needed, said
+from designer.importing.operations import IMAGES, LARGEST_TENSOR, MOST_OPERATIONS, Op, OpGraph, in_order, needed, said
 from designer.importing.table import ImportFailed
 
 OLDEST = 7
@@ -28,12 +28,13 @@ WIDEST_SHAPE = 1024
 LONGEST_TEXT = 20_000
 
 
-def read_onnx(path: str | Path, size: int = 224) -> OpGraph:
+def read_onnx(path: str | Path, size: int = 224, images: int = IMAGES) -> OpGraph:
     """Reads a file.
 
     Args:
         path: an ONNX file; weights that it keeps outside are looked for beside it.
         size: height and width in pixels where the file leaves them free.
+        images: in the batch where the file leaves it free.
 
     Raises:
         ImportFailed: with what is wrong in it.
@@ -53,7 +54,7 @@ def read_onnx(path: str | Path, size: int = 224) -> OpGraph:
     if opset < OLDEST:
         graph.notes.append(f"It is written in opset {opset}, older than {OLDEST}; compare its results.")
     _take_weights(model, path, graph)
-    _take_inputs(model, path, graph, size)
+    _take_inputs(model, path, graph, size, images)
     graph.total = len(model.graph.node)
     _Folding(model, graph, {**opsets, "": opset or newest}).run()
     known = [*graph.constants, *graph.inputs, *_texts(model)]
@@ -163,7 +164,7 @@ def _first_line(error: BaseException) -> str:
 # -- inputs ------------------------------------------------------------------------------------------------------------
 
 
-def _take_inputs(model: ModelProto, path: Path, graph: OpGraph, size: int) -> None:
+def _take_inputs(model: ModelProto, path: Path, graph: OpGraph, size: int, images: int) -> None:
     """The shapes of the inputs with whatever the file leaves free filled in, here and in the file's graph."""
     for value in model.graph.input:
         if value.name in graph.constants:
@@ -174,7 +175,7 @@ def _take_inputs(model: ModelProto, path: Path, graph: OpGraph, size: int) -> No
         shape = []
         for axis, dim in enumerate(kind.shape.dim):
             known = dim.dim_value if dim.HasField("dim_value") else 0
-            free = 1 if axis == 0 else size if axis >= len(kind.shape.dim) - 2 and len(kind.shape.dim) == 4 else 0
+            free = images if axis == 0 else size if axis >= len(kind.shape.dim) - 2 and len(kind.shape.dim) == 4 else 0
             if axis == 1 and len(kind.shape.dim) == 4 and not known:
                 free = 3
             if known < 0 or known > 2**24 or not (known or free):

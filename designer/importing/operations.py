@@ -15,6 +15,8 @@ from torch import Tensor
 from designer.importing.table import ImportFailed
 
 MOST_OPERATIONS = 20_000
+IMAGES = 5
+"""Images in the batch for which a model is read. With one it could not be told from other axes of size 1."""
 LARGEST_TENSOR = 2**28
 """Numbers in a constant: 1 GB. VGG's largest layer has 103 million."""
 

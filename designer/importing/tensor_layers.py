@@ -27,8 +27,11 @@ def with_constant(
     if constant.numel() == 1 and constant.ndim <= x.rank and bool(constant.isfinite().all()) and not learned:
         params = {"operation": operation, "number": float(constant), "number_first": first}
         return call.add("tensor.with_number", {"x": x}, params)[0]
-    if constant.ndim == x.rank and constant.shape[x.batch] != 1:
-        raise NoPlace("it has other numbers for each image of a batch")
+    if constant.ndim == x.rank and constant.shape[x.batch] != 1 and constant.numel() > 1:
+        one = constant.narrow(x.batch, 0, 1)
+        if x.lead > 1 or constant.shape[x.batch] != call.drawing.images or not bool((constant == one).all()):
+            raise NoPlace("it has other numbers for each image of a batch")
+        constant = one
     sizes = list(constant.shape) or [1]
     params = {"operation": operation, "sizes": sizes, "numbers_first": first, "learned": learned}
     batch = x.batch + max(0, constant.ndim - x.rank)
@@ -199,6 +202,17 @@ def _permuted(call: Call, x: Flow, order: list[int]) -> Flow:
     if order == list(range(x.rank)):
         return x
     return call.add("tensor.permute", {"x": x}, {"order": order}, batch=order.index(x.batch))[0]
+
+
+def _roll(call: Call) -> Given:
+    x = call.flow()
+    for shift, dim in zip(call.attr("shifts"), call.attr("dims"), strict=True):
+        axis = call.axis(dim, x)
+        size = x.sizes[axis]
+        if shift % size:
+            parts = [_cut(call, x, axis, size - shift % size, size), _cut(call, x, axis, 0, size - shift % size)]
+            x = call.add("tensor.join", {f"xs.{i}": part for i, part in enumerate(parts)}, {"axis": axis})[0]
+    return [x]
 
 
 def _expand(call: Call) -> Given:
@@ -441,6 +455,6 @@ TENSOR_OPERATIONS: dict[str, Callable[[Call], Given]] = {
     "ReduceMean": _reduce("mean"), "ReduceSum": _reduce("sum"), "ReduceMax": _reduce("max"),
     "ReduceMin": _reduce("min"), "ReduceL2": _reduce("norm"), "Softmax": _softmax(False), "LogSoftmax": _softmax(True),
     "Resize": _resize, "Upsample": _resize, "Pad": _pad, "DepthToSpace": _depth_to_space,
-    "SpaceToDepth": _space_to_depth,
+    "SpaceToDepth": _space_to_depth, "Roll": _roll,
 }  # fmt: skip
 """By ONNX's name."""
