@@ -262,7 +262,7 @@ class InstanceNorm(nn.Module):
 
 
 @component("basic", title="Leaky ReLU", paper="He et al. 2015, arXiv:1502.01852", aliases=("LeakyReLU", "PReLU"))
-class LeakyReLU(nn.Module):
+class LeakyRelu(nn.Module):
     """Passes what is positive and a share of what is negative; the share may be learned for each channel.
 
     Args:

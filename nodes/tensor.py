@@ -300,6 +300,7 @@ class Pick(nn.Module):
     def __init__(self, axis: Axis = 1, places: Annotated[tuple[int, ...], Range(0, 2**24)] = (0,)) -> None:
         super().__init__()
         self.axis = axis
+        self.places: Tensor
         self.register_buffer("places", torch.tensor(tuple(places)), persistent=False)
 
     def forward(self, x: Any) -> Any:

@@ -399,17 +399,23 @@ def finetune(
 
 @app.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A model table in YAML.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="An ONNX file, a Python file, or a model table in YAML.", show_default=False)
+    ],
     out: Annotated[Path | None, typer.Option(help="The document; here by default.", show_default=False)] = None,
-    scale: Annotated[str, typer.Option(help="Which of the table's scales, such as n.")] = "",
-    size: Annotated[int, typer.Option(help="Height and width of the image in pixels.", min=32, max=4096)] = 640,
+    scale: Annotated[str, typer.Option(help="Table: which of its scales, such as n.")] = "",
+    object_: Annotated[
+        str, typer.Option("--object", help="Python: the module, class or function that gives the model.")
+    ] = "",
+    size: Annotated[str, typer.Option(help="The image where the file leaves it free: 640, 480x640, 3x480x640.")] = "",
+    trust: Annotated[bool, typer.Option("--trust", help="Python: you have read the file and let it run.")] = False,
     json: Json = False,
 ) -> None:
-    """Draw another program's model table (YAML) as a document."""
+    """Draw another program's model as a document, weights carried: ONNX, a torch module, or a YOLO table."""
     from designer.cli.importing import import_model
 
     with clear_errors():
-        import_model(file, out, scale, size, json)
+        import_model(file, out, scale, object_, size, trust, json)
 
 
 @app.command()

@@ -25,7 +25,7 @@ METHODS = (
     "user_files",
     "suggestions",
     "weights",
-    "import_table",
+    "import_model",
     "code",
     "export_pytorch",
     "export_onnx",

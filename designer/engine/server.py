@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +29,7 @@ from designer.engine.protocol import METHODS, Cancelled, decode, encode, failure
 from designer.graph.errors import GraphError, NetwrightError
 from designer.graph.model import GraphData
 
-SLOW = ("suggestions", "code", "export_pytorch", "export_onnx", "export_program", "export_weights")
+SLOW = ("suggestions", "code", "import_model", "export_pytorch", "export_onnx", "export_program", "export_weights")
 """Methods that may take seconds to minutes."""
 VIEWS = ("view_model", "view_tensor")
 """Methods about other programs' model files."""
@@ -237,13 +238,17 @@ class Server:
 
         return sources(component, params)
 
-    def _import_table(self, request: Request, path: str, scale: str = "") -> Any:
-        from designer.importing import import_table, read_table
+    def _import_model(self, request: Request, path: str, trust: bool = False, **options: str) -> Any:
+        from designer.importing.model import open_model
 
-        found = import_table(read_table(path, scale))
-        document = found.document.data
+        found = open_model(
+            Path(path), trust=trust, progress=partial(self._progress, request), cancelled=request.cancelled.is_set,
+            **options,  # type: ignore[arg-type]
+        )  # fmt: skip
+        document = found.document
         return {
-            "document": document.model_dump(mode="json"), "notes": found.notes, "layers": len(document.nodes) - 1,
+            "document": document.model_dump(mode="json"), "notes": found.notes, "lines": found.lines,
+            "report": found.report, "layers": sum(n.component != "io.image_input" for n in document.nodes),
         }  # fmt: skip
 
     def _code(self, request: Request, document: dict[str, Any], nodes: list[str]) -> Any:

@@ -1,4 +1,4 @@
-"""Other people's models entering Netwright: model tables in YAML. Runs no code of theirs."""
+"""Other people's models entering Netwright: YAML tables, ONNX files, torch modules. Only a trusted Python file runs."""
 
 from __future__ import annotations
 

@@ -191,7 +191,9 @@ class Drawing:
                 return
             values = self._placeholder(op, str(reason))
         else:
-            if op.parts:
+            if op.parts and op.kind not in _leaf_kinds(op):
+                self.done.recognised[op.kind] += 1
+            elif op.kind == "Conv" and op.parts:
                 self.done.recognised[_block_name(op)] += 1
             for part in _leaves(op):
                 self.done.mapped[part.kind] += 1
@@ -340,9 +342,11 @@ def _leaves(op: Op) -> list[Op]:
     return [leaf for part in op.parts for leaf in _leaves(part)] or [op]
 
 
+def _leaf_kinds(op: Op) -> set[str]:
+    return {leaf.kind for leaf in _leaves(op)}
+
+
 def _block_name(op: Op) -> str:
-    if op.kind != "Conv":
-        return op.kind
     parts = [leaf.kind for leaf in op.parts]
     return "+".join("norm" if p == "BatchNormalization" else "Conv" if p == "Conv" else "activation" for p in parts)
 

@@ -70,11 +70,11 @@ def _conv(call: Call) -> Given:
     if half and alone and 3 <= kernel[0] <= 11 and stride[0] <= 2 and dilation[0] <= 8:
         params = {"kernel_size": kernel[0], "stride": stride[0], "dilation": dilation[0]}
         return call.add("conv.depthwise_conv", {"x": x}, params, state)
-    params = {
+    settings: dict[str, Any] = {
         "out_channels": out, "kernel_size": kernel, "stride": stride, "padding": _padding(pads), "dilation": dilation,
         "groups": groups, "bias": bias is not None, "activation": activation,
     }  # fmt: skip
-    return call.add("conv.free_conv", {"x": x}, params, state)
+    return call.add("conv.free_conv", {"x": x}, settings, state)
 
 
 def _padding(pads: list[int]) -> list[int]:
@@ -125,7 +125,7 @@ def _conv_transpose(call: Call) -> Given:
         raise NoPlace(f"its pads are {pads}")
     bias = as_float(call.needs(2, "bias")) if call.has(2) else None
     state = {"conv.weight": weight, **({} if bias is None else {"conv.bias": bias})}
-    settings = {"out_channels": weight.shape[1] * groups, "bias": bias is not None}
+    settings: dict[str, Any] = {"out_channels": weight.shape[1] * groups, "bias": bias is not None}
     if kernel[0] == kernel[1] and stride[0] == stride[1] and groups == 1 and dilation == [1, 1]:
         rim = kernel[0] - stride[0]
         if rim >= 0 and pads[0] == pads[1] == (rim + 1) // 2 and more == [rim % 2] * 2 and stride[0] <= 16 >= kernel[0]:

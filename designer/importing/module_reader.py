@@ -54,7 +54,7 @@ def _traced_once(module: nn.Module, image: Tensor, reason: Exception) -> Any:
 
     try:
         with torch.no_grad():
-            traced = make_fx(module, pre_dispatch=True)(image)
+            traced = make_fx(module, pre_dispatch=True, _error_on_data_dependent_ops=False)(image)
     except Exception as error:
         raise ImportFailed(
             f"{type(module).__name__} cannot be traced with an image of {' x '.join(map(str, image.shape[1:]))}: "
@@ -117,7 +117,7 @@ class _Reader:
 
     def _called(self, node: fx.Node) -> None:
         if getattr(node.target, "__name__", "") == "getitem":
-            self.names[node] = self._name(node.args[0])[node.args[1]]  # type: ignore[index]
+            self.names[node] = self._name(node.args[0])[node.args[1]]
             return
         target = node.target
         if not isinstance(target, torch._ops.OpOverload):

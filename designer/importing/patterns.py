@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from designer.importing.operations import Links, Op, OpGraph
+from designer.importing.operations import Links, Op, OpGraph, needed
 
 CONV_ACTIVATIONS = ("silu", "relu6", "relu", "leaky_relu", "leaky_relu_0.01", "hardswish", "mish", "gelu")
 """What a convolution may end in."""
@@ -18,6 +18,7 @@ CONV_ACTIVATIONS = ("silu", "relu6", "relu", "leaky_relu", "leaky_relu_0.01", "h
 
 def recognise(graph: OpGraph) -> None:
     """Replaces groups of operations by blocks, simple ones first; a block keeps the operations as its `parts`."""
+    _pass_on(graph)
     for find in (_gates, _gelu, _mish, _layer_norm, _scaled_norm, _linear, _squeeze_excite, _conv, _head):
         taken: set[int] = set()
         blocks: dict[int, Op] = {}
@@ -31,6 +32,34 @@ def recognise(graph: OpGraph) -> None:
 
 
 Found = Iterator[Op]
+
+
+def _pass_on(graph: OpGraph) -> None:
+    """Takes out what only passes a value on, so that blocks are found across it."""
+    links, renamed, kept = Links(graph), dict[str, str](), []
+    for op in graph.ops:
+        op.inputs = [renamed.get(value, value) for value in op.inputs]
+        source = _passed(op, graph, links)
+        if source and op.outputs[0] not in links.outputs:
+            renamed[op.outputs[0]] = renamed.get(source, source)
+            graph.folded += 1
+        else:
+            kept.append(op)
+    graph.ops = needed(kept, graph.outputs)
+    graph.folded += len(kept) - len(graph.ops)
+
+
+def _passed(op: Op, graph: OpGraph, links: Links) -> str:
+    """The value that an operation gives as it is; "" where it does something."""
+    if op.kind == "Identity" and op.inputs[0] not in graph.constants:
+        return op.inputs[0]
+    # torch's as_strided, as its exporter writes it: laid out in a row, all of it looked up in order.
+    index = graph.constants.get(op.inputs[1]) if op.kind == "Gather" and len(op.inputs) > 1 else None
+    row = links.made_by(op.inputs[0], "Reshape") if index is not None else None
+    if row is None or index is None or graph.rank(op.inputs[0]) != 1 or op.attrs.get("axis", 0) != 0:
+        return ""
+    same = tuple(index.shape) == graph.shapes.get(row.inputs[0])
+    return row.inputs[0] if same and torch.equal(index.flatten(), torch.arange(index.numel())) else ""
 
 
 def _block(kind: str, inputs: list[str], parts: list[Op], **attrs: Any) -> Op:

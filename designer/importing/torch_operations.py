@@ -187,7 +187,7 @@ def _resize(mode: str) -> Callable[[Asked], Said]:
 
 def _pad(mode: str) -> Callable[[Asked], Said]:
     def say(a: Asked) -> Said:
-        given = list(a.args.get("pad", a.args.get("padding")))
+        given = list(a["pad"] if "pad" in a.args else a["padding"])
         rank, kind = len(a.shape("self")), {"replicate": "edge"}.get(a.args.get("mode", mode), a.args.get("mode", mode))
         sides = [given[i : i + 2] for i in range(0, len(given), 2)]  # the last axis first
         full = [[0, 0]] * (rank - len(sides)) + sides[::-1]

@@ -28,7 +28,7 @@ class ModelImport:
 
     Attributes:
         data: the document; its nodes name the weights once `save_weights` has written them.
-        state: tensors by `node/key`.
+        state: tensors by `node.key`.
         total: operations of the model, of which `folded` were computed while reading.
         mapped: how many operations of each kind became nodes.
         recognised: how many blocks of each kind were found.
@@ -58,7 +58,7 @@ class ModelImport:
         kept = Counter(self.placeholders)
         found = [
             f"{self.total} operations: {sum(self.mapped.values())} mapped to components"
-            + (f", {self.folded} constants and shape sums computed" if self.folded else "")
+            + (f", {self.folded} constants, sums of shapes and pass-throughs computed" if self.folded else "")
             + (f", {len(self.placeholders)} kept as placeholders ({_counted(kept)})" if kept else "")
             + "."
         ]
@@ -91,7 +91,7 @@ def to_document(graph: OpGraph, drawn: Drawn) -> ModelImport:
         if made.of and made.of != made.title:
             node.note = f"{made.of} of {graph.name}"
         data.nodes.append(node)
-        state.update({f"{node.id}/{key}": value for key, value in made.state.items()})
+        state.update({f"{node.id}.{key}": value for key, value in made.state.items()})
         for port, flow in made.inputs.items():
             wire = Wire(
                 id=f"w{len(data.wires) + 1}", source=ids[flow.node], source_port=flow.port, target=node.id,
@@ -165,7 +165,7 @@ def save_weights(found: ModelImport, path: Path) -> Path | None:
         raise ImportFailed(f"{path}: the weights cannot be written: {reason}. Choose another place.") from None
     found.weights = str(target.resolve())
     for node in found.data.nodes:
-        if any(key.startswith(f"{node.id}/") for key in found.state):
+        if any(key.startswith(f"{node.id}.") for key in found.state):
             node.weights = f"file:{found.weights}#{node.id}"
     return target
 

@@ -27,7 +27,9 @@ _Key = QKeySequence.StandardKey
 ACTIONS: dict[str, Spec] = {
     "new": Spec("&New", _Key.New, "file-plus-outline", tip="New empty document"),
     "open": Spec("&Open…", _Key.Open, "folder-open-outline", tip="Open a document"),
-    "import": Spec("&Import…", "Ctrl+Shift+O", "import", tip="A model table (YAML) of another program"),
+    "import": Spec(
+        "&Import…", "Ctrl+Shift+O", "import", tip="A model of another program: ONNX, a torch module, a YOLO table"
+    ),
     "save": Spec("&Save", _Key.Save, "content-save-outline", "document", "Save the document"),
     "save_as": Spec("Save &as…", _Key.SaveAs, "content-save-edit-outline", "document"),
     "view_model": Spec(

@@ -48,6 +48,14 @@ def user_files() -> list[UserFile]:
     return found
 
 
+def is_trusted(path: Path) -> bool:
+    """Whether any Python file, also one outside the folder, may run with the content that it has now."""
+    try:
+        return _trusted().get(str(path.resolve())) == _digest(path)
+    except OSError:
+        return False
+
+
 def trust(path: Path) -> None:
     """Lets a file run with the content that it has now.
 

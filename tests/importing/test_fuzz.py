@@ -5,6 +5,7 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -13,11 +14,13 @@ from designer.export.weights import read_weights
 from designer.graph.errors import NetwrightError
 from designer.graph.storage import read
 from designer.importing import import_table, read_table
+from designer.importing.model import import_onnx
 from designer.train import checkpoint
+from tests.importing.onnx_files import Maker
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("NETWRIGHT_FUZZ", "75"))
-"""Damaged files of each of the four kinds."""
+"""Damaged files of each of the five kinds."""
 
 
 def damaged(good: bytes, chance: random.Random) -> bytes:
@@ -51,6 +54,18 @@ def open_table(path: Path) -> None:
     import_table(read_table(path))
 
 
+def open_onnx(path: Path) -> None:
+    import_onnx(path)
+
+
+def small_onnx() -> bytes:
+    m = Maker()
+    x = m.op("Relu", m.norm(m.op("Conv", "image", m.weight(4, 3, 3, 3), pads=[1, 1, 1, 1]), 4))
+    first = m.op("Gather", m.op("Shape", x), m.tensor(np.array([0])))
+    rows = m.op("Reshape", m.op("MaxPool", x, kernel_shape=[2, 2]), m.op("Concat", first, m.tensor([-1]), axis=0))
+    return m.model(m.op("Softmax", m.op("Gemm", rows, m.weight(256, 3), m.weight(3)))).SerializeToString()
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
@@ -62,12 +77,19 @@ def good(tmp_path_factory):
         ".yaml": (ROOT / "tests/importing/data/yolov8.yaml").read_bytes(),
         ".safetensors": (folder / "a.safetensors").read_bytes(),
         ".pt": (folder / "a.pt").read_bytes(),
+        ".onnx": small_onnx(),
     }
 
 
 @pytest.mark.parametrize(
     ("suffix", "opens"),
-    [(".netwright", read), (".yaml", open_table), (".safetensors", open_weights), (".pt", checkpoint.load)],
+    [
+        (".netwright", read),
+        (".yaml", open_table),
+        (".safetensors", open_weights),
+        (".pt", checkpoint.load),
+        (".onnx", open_onnx),
+    ],
 )
 def test_only_words_come_out(suffix, opens, good, tmp_path):
     opened, said = 0, []
