@@ -135,6 +135,7 @@ def row(
 
 
 def onnx_row(title: str, source: str, path: Path, folder: Path) -> str:
+    onnxruntime.set_default_logger_severity(3)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     entered = session.get_inputs()[0].name
     return row(title, source, import_onnx(path), folder, lambda image: session.run(None, {entered: image.numpy()}))
