@@ -182,7 +182,7 @@ class PreviewPage(QWidget):
         self.mode.addItem("Several", "images")
         self.mode.setAccessibleName("What is shown")
         self.mode.setToolTip("One image in several epochs, or several images in one epoch")
-        self.mode.setFixedWidth(118)
+        self.mode.setFixedWidth(132)
         self.number, self.epoch = _spin("Image"), _spin("Epoch")
         self.again = tool("dice-multiple-outline", "The next epochs, or the next images")
         self.state = ElidedLabel("", "faint")
