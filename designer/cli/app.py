@@ -27,6 +27,7 @@ app.add_typer(sweep_app, name="sweep")
 
 File = Annotated[Path, typer.Argument(help="A .netwright document.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
+Devices = Annotated[int | None, typer.Option(min=1, help="GPUs, or CPU processes, a machine.", show_default=False)]
 Weights = Annotated[
     Path | None,
     typer.Option(help="A run folder, a checkpoint or a .safetensors file.", show_default=False),
@@ -272,16 +273,77 @@ def train(
     batch: Annotated[int | None, typer.Option(min=0, help="0 finds the most that fit into memory.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "",
+    devices: Devices = None,
+    strategy: Annotated[
+        Literal["ddp", "fsdp"] | None, typer.Option(help="Several devices: copies of the model, or the model spread.")
+    ] = None,
+    num_nodes: Annotated[int | None, typer.Option(min=1, help="Machines; start this on each of them.")] = None,
+    node_rank: Annotated[int | None, typer.Option(min=0, help="Which of them this is, from 0.")] = None,
+    main_address: Annotated[str, typer.Option(help="Host name of the first.")] = "",
+    main_port: Annotated[int | None, typer.Option(help="Where it listens; and at the next port.")] = None,
+    on: Annotated[str, typer.Option(help="user@host[:folder] to train on, or a name of `netwright hosts`.")] = "",
+    send_data: Annotated[bool, typer.Option(help="Copy the data set to the host; else its path is one there.")] = False,
     queue: Annotated[bool, typer.Option("--queue", help="Start in the background, after the other runs.")] = False,
     json: Json = False,
 ) -> None:
     """Train a document, or go on with a run."""
     from designer.cli.runs import train_document
+    from designer.train.launch import place_of
 
     given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "device": device or None}
+    given |= {"devices": devices, "strategy": strategy}
     changes = {k: v for k, v in given.items() if v is not None}
     with clear_errors():
-        train_document(file, resume, runs, name, data, changes, json, in_queue=queue)
+        place = place_of(num_nodes, node_rank, main_address, main_port)
+        train_document(
+            file, resume, runs, name, data, changes, json, in_queue=queue, place=place, on=on, send_data=send_data
+        )
+
+
+@app.command()
+def slurm(
+    file: File,
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs; all machines see it.")] = Path("runs"),
+    name: Annotated[str, typer.Option(help="Name of the run; made from the document's by default.")] = "",
+    devices: Devices = None,
+    num_nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
+    time: Annotated[str, typer.Option(help="Limit, as SLURM writes it; then the job is queued again.")] = "24:00:00",
+    partition: Annotated[str, typer.Option(help="Queue of the cluster.")] = "",
+    account: Annotated[str, typer.Option(help="Who pays.")] = "",
+    sbatch: Annotated[list[str] | None, typer.Option(help="A further option of sbatch, such as --mem=64G.")] = None,
+) -> None:
+    """Make a run folder and print a batch script for SLURM that trains it: netwright slurm FILE > job.sh"""
+    from designer.cli.cluster import slurm_script
+
+    with clear_errors():
+        slurm_script(
+            file, runs, name, {} if devices is None else {"devices": devices},
+            nodes=num_nodes, time=time, partition=partition, account=account, more=sbatch or [],
+        )  # fmt: skip
+
+
+@app.command()
+def hosts(
+    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)] = "",
+    address: Annotated[str, typer.Argument(help="user@host[:folder] as ssh takes it.", show_default=False)] = "",
+    command: Annotated[str, typer.Option(help="What starts Netwright there.")] = "netwright",
+    remove: Annotated[bool, typer.Option("--remove", help="Forget the host of this name.")] = False,
+    json: Json = False,
+) -> None:
+    """List the machines to train on; with a name and an address, keep one."""
+    from designer.cli.cluster import edit_hosts
+
+    with clear_errors():
+        edit_hosts(name, address, command, remove, json)
+
+
+@app.command()
+def fetch(run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]) -> None:
+    """Bring checkpoints, samples and logs of a run that trains on a host, as they are now."""
+    from designer.cli.cluster import fetch_run
+
+    with clear_errors():
+        fetch_run(run)
 
 
 @app.command("lr-find")

@@ -17,50 +17,73 @@ from designer.graph.errors import NetwrightError
 from designer.graph.storage import write_text
 from designer.train import control
 from designer.train.events import METRICS, EventTail
+from designer.train.hosts import parse_host
+from designer.train.launch import AGAIN, Place, agree_on_run
 from designer.train.queue import put_in_queue, start_next
+from designer.train.remote import send_run
 from designer.train.run import RunFolder, start_training
 from designer.train.run_list import RunList, metric_title
 
 if TYPE_CHECKING:
     from designer.graph.model import GraphData
 
+ALONE = Place()
+
 
 def train_document(
     file: Path | None, resume: Path | None, runs: Path, name: str, data: str, changes: dict[str, Any], as_json: bool,
-    in_queue: bool = False,
+    in_queue: bool = False, place: Place = ALONE, on: str = "", send_data: bool = False,
 ) -> None:  # fmt: skip
     """Starts the trainer process, the same one that the window starts, and shows what it says.
 
-    With `in_queue` it starts in the background when the other runs of its folder have ended.
+    With `in_queue` it starts in the background when the other runs of its folder have ended. Of several machines the
+    first makes the run folder and shows what is said. `on` names a host that trains it instead,
+    with the images if `send_data`.
     """
+    host = parse_host(on) if on else None
     if (file is None) == (resume is None):
         raise NetwrightError("Say what to train: a .netwright document, or --resume RUN.")
     if resume is not None:
         run = RunFolder.open(resume)
-        if changes or data or name:
+        if changes or data or name or on:
             raise NetwrightError("A resumed run keeps its settings. Leave the other options out, or start a new run.")
     else:
         assert file is not None
         document = Document.load(file)
-        use_data(document, data)
+        use_data(document, data, here=host is None or send_data)
         document.set_training(**changes)
-        before_training(document.data)
-        run = RunFolder.create(runs, document.data, name or document.data.name)
+        before_training(document.data, here=host is None, data_here=host is None or send_data)
+        made = None
+        if place.rank == 0:
+            made = RunFolder.create(runs, document.data, name or document.data.name).path
+        run = RunFolder.open(agree_on_run(place, made) if made is None or place.nodes > 1 else made)
+        if host is not None:
+            send_run(run, host, send_data and document.data.data.kind != "shapes")
+    if place.rank > 0:
+        help_along(run, place, resume is not None)
+        return
     if in_queue:
         enqueue(run, as_json)
         return
-    metrics = follow(run, resume=resume is not None, quiet=as_json)
+    metrics = follow(run, resume=resume is not None, quiet=as_json, place=place)
     if as_json:
         print_json({"run": str(run.path), "metrics": metrics})
     else:
         console.print(f"\nRun folder: {run.path}", highlight=False, soft_wrap=True)
 
 
-def use_data(document: Document, data: str) -> None:
-    """Takes the data of the option `--data KIND:PATH`, where it was given."""
+def use_data(document: Document, data: str, *, here: bool = True) -> None:
+    """Takes the data of the option `--data KIND:PATH`, where it was given; the path is one of this machine if `here`."""
     kind, _, path = data.partition(":")
     if kind:
-        document.set_data(kind=kind, path=str(Path(path).expanduser().resolve()) if path else "")
+        document.set_data(kind=kind, path=str(Path(path).expanduser().resolve()) if path and here else path)
+
+
+def help_along(run: RunFolder, place: Place, resume: bool) -> None:
+    """Trains on a machine that is not the first, until all end."""
+    errors.print(f"Machine {place.rank + 1} of {place.nodes} trains {run.path}.", highlight=False, soft_wrap=True)
+    if code := start_training(run, resume=resume, place=place).wait():
+        raise NetwrightError(f"The run ended with code {code} here. {run.log_path} may say why.")
 
 
 def enqueue(run: RunFolder, as_json: bool) -> None:
@@ -88,26 +111,32 @@ def list_runs(folder: Path, search: str, as_json: bool) -> None:
     table(f"{len(rows)} runs in {folder}", ("run", "state", "epochs", "best", "started", "device", "note"), rows)
 
 
-def before_training(data: GraphData) -> None:
-    """Raises what would stop the trainer at once, so that a bad start leaves no run folder behind."""
+def before_training(data: GraphData, *, here: bool = True, data_here: bool = True) -> None:
+    """Raises what would stop the trainer at once, so that a bad start leaves no run folder behind.
+
+    With `here` False it will train on another machine, whose device and memory are not known, nor its data set without
+    `data_here`.
+    """
     from designer.data.dataset import load_dataset
     from designer.engine.compile import compile_document
     from designer.train.checks import check_classes
-    from designer.train.loop import make_accelerator
     from designer.train.memory import check_batch
+    from designer.train.processes import make_accelerator
     from designer.train.tasks import task_of
     from designer.train.trackers import check_tracker
 
     check_tracker(data.training.tracker)
     compiled = compile_document(data)
     task = task_of(compiled)
-    splits = load_dataset(data.data, compiled.image_size, task, data.training)
-    check_classes(data, compiled, splits.class_names)
-    device = make_accelerator(data.training.device, data.training.amp, 1).device
-    check_batch(data, device)
+    if data_here:
+        splits = load_dataset(data.data, compiled.image_size, task, data.training)
+        check_classes(data, compiled, splits.class_names)
+    if here:
+        device = make_accelerator(data.training.device, data.training.amp, 1).device
+        check_batch(data, device, data.training.devices)
 
 
-def follow(run: RunFolder, *, resume: bool = False, quiet: bool = False) -> dict[str, Any]:
+def follow(run: RunFolder, *, resume: bool = False, quiet: bool = False, place: Place = ALONE) -> dict[str, Any]:
     """Trains a run and shows its progress until it ends. Ctrl+C asks it to stop and waits for its checkpoint.
 
     Returns:
@@ -118,7 +147,7 @@ def follow(run: RunFolder, *, resume: bool = False, quiet: bool = False) -> dict
     """
     tail = EventTail(run.events_path)
     tail.read()  # what an earlier trainer said
-    process = start_training(run, resume=resume)
+    process = start_training(run, resume=resume, place=place)
     show = _Show(quiet)
     try:
         with show.progress:
@@ -138,7 +167,9 @@ def follow(run: RunFolder, *, resume: bool = False, quiet: bool = False) -> dict
         raise
     if show.error:
         raise NetwrightError(show.error)
-    if process.returncode != 0:
+    if process.returncode == AGAIN:
+        errors.print("Ended by a signal, after a checkpoint.")
+    elif process.returncode != 0:
         raise NetwrightError(
             f"The trainer ended unexpectedly (exit code {process.returncode}). "
             f"`netwright train --resume {run.path}` goes on from the last checkpoint; {run.log_path} may say why."

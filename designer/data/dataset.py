@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, Sampler, SequentialSampler
 
 from designer.data import shapes
 from designer.data.augment import Augment, Sample, on_resized
@@ -244,23 +244,57 @@ def fitted(sample: Sample, size: tuple[int, int], name: str) -> Item:
     return item
 
 
+class Shares(Sampler[list[int]]):
+    """Of each batch every `count`-th image from the `rank`-th on, so that all processes together see what one would.
+
+    A share may be empty, of the last batch.
+    """
+
+    def __init__(self, batches: BatchSampler, rank: int, count: int) -> None:
+        self.batches, self.rank, self.count = batches, rank, count
+
+    @property
+    def generator(self) -> torch.Generator:
+        """Of the order, where it is shuffled."""
+        assert isinstance(self.batches.sampler, RandomSampler)
+        assert self.batches.sampler.generator is not None
+        return self.batches.sampler.generator
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            yield batch[self.rank :: self.count]
+
+
 def make_loader(
-    dataset: Dataset[Item], task: str, batch: int, *, shuffle: bool, workers: int = 0, seed: int = 0, pin: bool = False
-) -> DataLoader[Item]:
+    dataset: Dataset[Item], task: str, batch: int, *, shuffle: bool, workers: int = 0, seed: int = 0, pin: bool = False,
+    share: tuple[int, int] = (0, 1),
+) -> DataLoader[Item]:  # fmt: skip
     """A loader whose order and augmentation follow from the seed alone: its sampler's generator says the order.
 
     That is not the loader's own generator: workers that live on draw from the latter in their first epoch only, so
     that a run that is resumed would see another order.
+
+    Args:
+        dataset: of items.
+        task: `detect`, `segment` or `classify`.
+        batch: images of a step, of all processes together.
+        shuffle: in another order each time.
+        workers: processes that load.
+        seed: of the order.
+        pin: for quick copies to a GPU.
+        share: this process's rank and how many share each batch.
     """
-    order = RandomSampler(dataset, generator=torch.Generator().manual_seed(seed)) if shuffle else None  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(seed)
+    order = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)  # type: ignore[arg-type]
     return DataLoader(
         dataset,
-        batch_size=batch,
-        sampler=order,
+        batch_sampler=Shares(BatchSampler(order, batch, drop_last=False), *share),
         num_workers=workers,
         collate_fn=COLLATE[task],
         generator=torch.Generator().manual_seed(seed),
         pin_memory=pin,
         persistent_workers=workers > 0,
-        drop_last=False,
     )

@@ -62,6 +62,15 @@ class TrainingSettings(Section):
     )
     amp: bool = Field(True, title="Mixed precision", description="bfloat16 or float16 on a GPU; no effect on a CPU.")
     device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:1 or mps.")
+    devices: int = Field(
+        1, ge=1, le=1024, title="Devices", description="GPUs, or CPU processes, a machine; they share each batch."
+    )
+    strategy: Literal["ddp", "fsdp"] = Field(
+        "ddp", title="Strategy", description="Several devices: a copy of the model each, or the model spread over them."
+    )
+    sync_norm: bool = Field(
+        False, title="Shared norms", description="Batch norms see the whole batch, not each GPU's share."
+    )
     workers: int = Field(2, ge=0, le=256, title="Workers", description="Processes that load images.")
     cache: Literal["off", "ram", "disk"] = Field(
         "off", title="Cache", description="Keeps fitted images of boxes or masks in memory or on disk."

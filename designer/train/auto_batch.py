@@ -83,7 +83,6 @@ def _by_trial(document: GraphData, compiled: Compiled, trial: Trial, room: float
     """By real steps, everything learning that ever will."""
     network = compiled.train_model
     assert network is not None
-    later = list(Freezing(compiled, document.training).parameters())
 
     def fits(batch: int) -> bool:
         torch.cuda.empty_cache()
@@ -98,14 +97,10 @@ def _by_trial(document: GraphData, compiled: Compiled, trial: Trial, room: float
             return False
         return torch.cuda.max_memory_reserved() - before <= room
 
-    with trial.untouched():
-        for parameter in later:
-            parameter.requires_grad_(True)
+    with trial.untouched(), Freezing(compiled, document.training).all_learning():
         try:
             return largest(fits, most)
         finally:
-            for parameter in later:
-                parameter.requires_grad_(False)
             free_cache()
 
 

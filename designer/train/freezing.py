@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -27,6 +28,18 @@ class Freezing:
         """Those that learn later: the optimizer has them from the start, and passes them over until then."""
         for held in self._held.values():
             yield from held
+
+    @contextmanager
+    def all_learning(self) -> Iterator[None]:
+        """Inside, those that wait learn as the others do."""
+        waiting = list(self.parameters())
+        for parameter in waiting:
+            parameter.requires_grad_(True)
+        try:
+            yield
+        finally:
+            for parameter in waiting:
+                parameter.requires_grad_(False)
 
     def unfreeze(self, epoch: int) -> list[str]:
         """Lets the frozen nodes learn if this epoch (from 0) is one in which they do. Returns ids of those let go."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from designer.data.dataset import load_dataset
 from designer.engine.compile import compile_document
 from designer.train.auto_batch import choose_batch, even, free_cache
-from designer.train.loop import make_accelerator
 from designer.train.memory import TooLarge, out_of_memory
+from designer.train.processes import make_accelerator
 from designer.train.run import RunFolder
 from designer.train.tasks import task_of
 
@@ -22,6 +24,8 @@ def batch_that_fits(run: RunFolder) -> int:
     if settings.batch < 2:
         return 0
     half = even(max(1, settings.batch // 2))
+    if "RANK" in os.environ:  # the other processes would have to try as well, and they are gone
+        return half
     try:
         accelerator = make_accelerator(settings.device, settings.amp, 1)
         compiled = compile_document(document)

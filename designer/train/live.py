@@ -30,13 +30,16 @@ class Live:
         document: that is trained.
         compiled: its model.
         device: where it is.
+        writes: whether this process writes samples; of several the first does.
     """
 
-    def __init__(self, run: RunFolder, document: GraphData, compiled: Compiled, device: torch.device) -> None:
+    def __init__(
+        self, run: RunFolder, document: GraphData, compiled: Compiled, device: torch.device, writes: bool = True
+    ) -> None:
         self._compiled, self._device = compiled, device
         self._titles = {node.id: node.title or node.component for node in document.nodes}
         modules = {node: m for name, node in compiled.node_of.items() if (m := _module(compiled.model, name))}
-        self.statistics = Statistics(modules, run.statistics_path)
+        self.statistics = Statistics(modules if writes else {}, run.statistics_path)
         self._faults = FaultFinder(
             self._titles,
             document.training.learning_rate,

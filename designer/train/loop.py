@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 
-from designer.data.dataset import load_dataset, make_loader
+from designer.data.dataset import Shares, load_dataset, make_loader
 from designer.data.items import Batch
 from designer.engine.compile import compile_document
 from designer.engine.pretrained import load_pretrained
@@ -29,13 +30,15 @@ from designer.train.freezing import Freezing
 from designer.train.live import Live
 from designer.train.losses import head_losses
 from designer.train.memory import check_batch
-from designer.train.optim import batches_a_step, make_average, make_optimizer, schedule
+from designer.train.optim import batches_a_step, make_optimizer, schedule
+from designer.train.processes import Processes, check_group, make_accelerator, share_norms, whole
 from designer.train.quality import save_quality
 from designer.train.run import RunError, RunFolder
 from designer.train.samples import save_samples
 from designer.train.tasks import BEST, evaluate, task_of
-from designer.train.trackers import Trackers
+from designer.train.trackers import NoTrackers, Trackers
 from designer.train.trial import Trial
+from designer.train.weights import Weights, Whole
 
 EVENT_EVERY = 0.1
 """Seconds between step events; the first steps and the last of each epoch are always told."""
@@ -60,12 +63,14 @@ class Trainer:
         self.run = run
         self.document = run.document()
         self.settings = self.document.training
+        check_group(self.settings)
         self.accelerator = make_accelerator(self.settings.device, self.settings.amp, 1)
+        self.group = Processes(self.accelerator)
         self.device = self.accelerator.device
         set_seed(self.settings.seed)
         self.compiled = compile_document(self.document)
         # Killed before the first checkpoint, a run starts over, and with it its given weights.
-        saved = checkpoint.load(run.last_path) if resume and run.last_path.exists() else None
+        saved, self.fallen_back = checkpoint.load_last(run.last_path) if resume else (None, "")
         loaded = load_pretrained(self.compiled, self.document) if saved is None else []
         self.said = [one.text() for one in loaded]
         names = [name for one in loaded for name in one.names]
@@ -78,18 +83,23 @@ class Trainer:
         if self.device.type == "cuda":
             self.compiled.model.to(memory_format=torch.channels_last)
         self._settle_batch()
-        check_batch(self.document, self.device)
+        check_batch(self.document, self.device, self.group.count)
         self.together = self.accelerator.gradient_accumulation_steps = batches_a_step(self.settings)
         pin = self.device.type == "cuda"
         options: dict[str, Any] = {"workers": self.settings.workers, "seed": self.settings.seed, "pin": pin}
-        self.loader = make_loader(self.splits.train, self.task, self.settings.batch, shuffle=True, **options)
-        self.val_loader = make_loader(self.splits.val, self.task, self.settings.batch, shuffle=False)
+        share = self.group.rank, self.group.count
+        self.loader = make_loader(
+            self.splits.train, self.task, self.settings.batch, shuffle=True, share=share, **options
+        )
+        self.val_loader = make_loader(self.splits.val, self.task, self.settings.batch, shuffle=False, share=share)
         self.batches = len(self.loader)
         self.steps = self.batches * self.settings.epochs
+        if self.settings.sync_norm and self.group.count > 1:
+            share_norms((self.compiled.train_model, self.compiled.model))
+        self.weights = self._make_weights()
         self.freezing = Freezing(self.compiled, self.settings)
         self.optimizer = make_optimizer(self.compiled.model, self.settings, self.pretrained, self.freezing.parameters())
-        self.average = make_average(self.compiled.model, self.settings.ema_decay) if self.settings.ema else None
-        self.network, self.optimizer = self.accelerator.prepare(self.compiled.train_model, self.optimizer)
+        self.network, self.optimizer = self._prepare()
         self.fast: nn.Module | None = None
         """The compiled network, where that is wanted and works."""
         self.factor = schedule(self.settings, self.steps, self.batches)
@@ -99,9 +109,24 @@ class Trainer:
         self.resumed_from: int | None = None
         if resume:
             self._restore(saved)
-        self.live = Live(run, self.document, self.compiled, self.device)
-        self.trackers = Trackers(run, self.document)
-        self.events = EventWriter(run.events_path)
+        self.live = Live(run, self.document, self.compiled, self.device, writes=self.group.is_first)
+        self.trackers = Trackers(run, self.document) if self.group.is_first else NoTrackers()
+        self.events = EventWriter(run.events_path if self.group.is_first else Path(os.devnull))
+
+    def _make_weights(self) -> Weights:
+        decay = self.settings.ema_decay if self.settings.ema else None
+        if self.settings.strategy == "fsdp" and self.group.count > 1:
+            from designer.train.sharded import Sharded
+
+            assert self.compiled.train_model is not None
+            return Sharded(self.compiled.model, self.compiled.train_model, self.device, decay)
+        return Whole(self.compiled.model, decay)
+
+    def _prepare(self) -> Any:
+        if not isinstance(self.weights, Whole):
+            return self.compiled.train_model, self.accelerator.prepare(self.optimizer)
+        with self.freezing.all_learning():  # gradients are shared of what learns now, and these will
+            return self.accelerator.prepare(self.compiled.train_model, self.optimizer)
 
     def _settle_batch(self) -> None:
         """Finds the batch where that was left open, and records it: a resumed run takes the same."""
@@ -109,7 +134,7 @@ class Trainer:
             return
         if self.accelerator.is_main_process:
             choice = choose_batch(self.document, self.compiled, self.splits.train, self.task, self.accelerator)
-            self.settings.batch = choice.batch
+            self.settings.batch = choice.batch * (self.group.count if self.device.type == "cuda" else 1)
             self.said.append(choice.text())
             self.run.record(self.document)
         self.accelerator.wait_for_everyone()
@@ -150,22 +175,25 @@ class Trainer:
         self.compiled.train()
         self._told = self._clock = time.perf_counter()
         self._images = 0
+        skipped: list[str] = []
         for number, batch in self._batches():
             self.batch = number
-            if batch.items:
-                loss, parts = self._train_step(batch)
-                self._images += len(batch.items)
+            batch, weight = self.group.filled(batch, self.task, self.compiled.image_size)
+            if len(batch.images):
+                loss, parts = self._train_step(batch, weight)
+                self._images += len(batch.items) * self.group.count
             self.step += 1
-            if batch.skipped:
-                names = ", ".join(batch.skipped)
-                self.events.write(
-                    "warning", message=f"Skipped {len(batch.skipped)} unreadable image(s): {names}", step=self.step
-                )
-            if batch.items:
+            if self.group.is_first:
+                self._say_skipped(batch.skipped)
+            else:
+                skipped += batch.skipped
+            if len(batch.images):
                 self._tell_step(loss, parts, last=self.batch == self.batches)
             # Only between steps of the optimizer: a checkpoint holds no half-summed gradients.
             if self.accelerator.sync_gradients and not self._obey():
                 return False
+        for names in self.group.gather(skipped):
+            self._say_skipped(names)
         return True
 
     def _compile(self) -> None:
@@ -173,7 +201,8 @@ class Trainer:
         if self.settings.compile:
             self.events.write("note", message="Compiling the model; the first step takes up to some minutes.")
             trial = Trial(self.compiled, self.splits.train, self.task, self.accelerator)
-            self.fast, text = try_compile(self.network, trial, min(self.settings.batch, len(self.splits.train)))  # type: ignore[arg-type]
+            batch = -(-min(self.settings.batch, len(self.splits.train)) // self.group.count)  # type: ignore[arg-type]
+            self.fast, text = try_compile(self.network, trial, batch)
             self.events.write("note" if self.fast is not None else "warning", message=text)
 
     def _unfreeze(self) -> None:
@@ -181,47 +210,55 @@ class Trainer:
         if nodes := self.freezing.unfreeze(self.epoch):
             self.events.write("unfrozen", step=self.step, epoch=self.epoch, nodes=nodes)
 
+    def _say_skipped(self, names: list[str]) -> None:
+        if names:
+            text = f"Skipped {len(names)} unreadable image(s): {', '.join(names)}"
+            self.events.write("warning", message=text, step=self.step)
+
     def _batches(self) -> Iterator[tuple[int, Batch]]:
         """Batches with their number in the epoch, 1-based; those already done before a resume are passed over.
 
         The order and the augmentation of an epoch follow from (seed, epoch), so a resumed run sees the same batches.
         """
         done, state = self.batch, self._rng if self.batch else None
-        generator = self.loader.sampler.generator  # type: ignore[attr-defined]
-        assert generator is not None
-        generator.manual_seed(self.settings.seed * 1_000_003 + self.epoch)
+        assert isinstance(self.loader.batch_sampler, Shares)
+        self.loader.batch_sampler.generator.manual_seed(self.settings.seed * 1_000_003 + self.epoch)
         self.splits.train.epoch.fill_(self.epoch)  # type: ignore[attr-defined]  # mosaic ends before the last epochs
         if self.loader.num_workers == 0:
-            torch.manual_seed(self.settings.seed * 1_000_003 + self.epoch + 1)
+            torch.manual_seed(self.settings.seed * 1_000_003 + self.epoch + 1 + self.group.rank * 7919)
         for number, batch in enumerate(self.live.waiting(self.loader), 1):
             if number == done and state is not None:
                 checkpoint.restore_rng(state)
             if number > done:
                 yield number, batch
 
-    def _train_step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def _train_step(self, batch: Batch, weight: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * self.factor(self.step) * group.get("factor", 1.0)
         images, targets = batch.to(self.device)
         with self._summing():
             with self.live.watching(self.step):
                 parts = self._forward(images, targets)
-            loss = torch.stack(list(parts.values())).sum()
-            self.live.look_at(loss)
+            terms = torch.stack(list(parts.values())) * weight
+            loss = terms.sum()
+            # What is told and judged is of the whole batch, so that all processes come to the same conclusion.
+            told = self.group.mean(terms.detach())
+            parts, mean = dict(zip(parts, told, strict=True)), told.sum()
+            self.live.look_at(mean)
             self.accelerator.backward(loss)
             if not self.live.is_finite():  # asked before the weights are spoilt, so that the step can be repeated
-                terms = ", ".join(f"{k} {v.item():g}" for k, v in parts.items())
+                named = ", ".join(f"{k} {v.item():g}" for k, v in parts.items())
                 why = self.live.explain(partial(self._forward, images, targets), images, self.settings.learning_rate)
-                raise Diverged(f"The loss is {loss.item()} at step {self.step + 1} ({terms}). {why}")
+                raise Diverged(f"The loss is {mean.item()} at step {self.step + 1} ({named}). {why}")
             if self.accelerator.sync_gradients:
                 norm = self.settings.clip_norm or math.inf
-                self.live.norm = self.accelerator.clip_grad_norm_(self.network.parameters(), norm)
+                self.live.norm = whole(self.accelerator.clip_grad_norm_(self.network.parameters(), norm))
             self.live.before_update(self.step)
             self.optimizer.step()
             self.optimizer.zero_grad()
-        if self.average is not None and self.accelerator.sync_gradients:
-            self.average.update_parameters(self.compiled.model)
-        return loss.detach(), {name: part.detach() for name, part in parts.items()}
+        if self.accelerator.sync_gradients:
+            self.weights.update_average()
+        return mean, parts
 
     @contextmanager
     def _summing(self) -> Iterator[None]:
@@ -238,9 +275,10 @@ class Trainer:
             return head_losses(self.compiled.heads, network(images), targets)
 
     def _evaluate(self) -> dict[str, Any]:
-        model = self.average.module if self.average is not None else self.compiled.model
+        model = self.weights.to_measure()
+        self.group.share_buffers(model)
         metrics = evaluate(
-            model, self.val_loader, self.task, self.splits.class_names, self.device,
+            model, self.val_loader, self.task, self.splits.class_names, self.device, processes=self.group,
             on_quality=lambda quality, values: save_quality(
                 self.run.evaluation_path, quality, values, self.epoch, self.step
             ),
@@ -252,14 +290,9 @@ class Trainer:
         self.since_best = 0 if improved else self.since_best + 1
         self.events.write("metrics", epoch=self.epoch, step=self.step, values=metrics)
         self.trackers.log({f"val/{name}": number for name, number in metrics.items()}, self.step)
-        save_samples(
-            model,
-            self.splits.val,
-            self.task,
-            self.splits.class_names,
-            self.device,
-            self.run.samples / f"epoch{self.epoch + 1:04}.png",
-        )
+        if self.group.is_first:
+            names, path = self.splits.class_names, self.run.samples / f"epoch{self.epoch + 1:04}.png"
+            save_samples(model, self.splits.val, self.task, names, self.device, path)
         self.compiled.train()
         if improved:
             self._write(self.run.best_path, best=True)
@@ -268,7 +301,8 @@ class Trainer:
     # -- telling and obeying -----------------------------------------------------------------------------------------
 
     def _say_start(self) -> None:
-        record_environment(self.run, self.document, self.splits, self.device)
+        if self.group.is_first:
+            record_environment(self.run, self.document, self.splits, self.device)
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         self.events.write(
             "start",
@@ -282,10 +316,12 @@ class Trainer:
             class_names=self.splits.class_names,
             precision=self.accelerator.mixed_precision,
             resumed_from=self.resumed_from,
+            processes=self.group.count,
         )
         for text in self.said:
             self.events.write("note", message=text)
-        for note in (*self.splits.notes, *misfits(self.document, self.compiled, self.splits.train)):
+        fallen_back = [self.fallen_back] if self.fallen_back else []
+        for note in (*fallen_back, *self.splits.notes, *misfits(self.document, self.compiled, self.splits.train)):
             self.events.write("warning", message=note)
 
     def _tell_step(self, loss: Tensor, parts: dict[str, Tensor], *, last: bool) -> None:
@@ -310,12 +346,12 @@ class Trainer:
 
     def _obey(self) -> bool:
         """Carries out a command from the control file. False when it was stop."""
-        command = control.take(self.run)
+        command = self._command()
         if command == "pause":
             self._save()
             self.events.write("paused", step=self.step)
             began = time.perf_counter()
-            while (command := control.take(self.run)) not in ("resume", "stop"):
+            while (command := self._command()) not in ("resume", "stop"):
                 time.sleep(0.1)
             self._clock += time.perf_counter() - began
             self.live.restart()
@@ -325,23 +361,26 @@ class Trainer:
             self._save()
         return command != "stop"
 
+    def _command(self) -> str | None:
+        """What was asked, the same in every process. Collective."""
+        return self.group.agree(control.take(self.run) if self.group.is_first else None)
+
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
         self._write(self.run.last_path, best=False)
 
     def _write(self, path: Any, *, best: bool) -> None:
+        rngs = self.group.gather(checkpoint.rng_state())
         state = {
-            "model": self.compiled.model.state_dict(),
-            "ema": self.average.module.state_dict() if self.average is not None else None,
-            "averaged": int(self.average.n_averaged) if self.average is not None else 0,
-            "optimizer": self.optimizer.state_dict(),
+            **self.weights.state(self.optimizer),
             "step": self.step, "epoch": self.epoch, "batch": self.batch,
             "best": self.best, "since_best": self.since_best,
-            "rng": checkpoint.rng_state(),
+            "rng": rngs,
             "task": self.task, "class_names": self.splits.class_names, "pretrained": self.pretrained,
         }  # fmt: skip
-        checkpoint.save(path, state)
+        if self.group.is_first:
+            checkpoint.save(path, state)
         self.events.write("checkpoint", path=str(path), step=self.step, best=best)
 
     def _restore(self, state: dict[str, Any] | None) -> None:
@@ -350,37 +389,13 @@ class Trainer:
             self.resumed_from = 0
             return
         try:
-            self.compiled.model.load_state_dict(state["model"])
-            if self.average is not None and state["ema"] is not None:
-                self.average.module.load_state_dict(state["ema"])
-                self.average.n_averaged.fill_(state["averaged"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.weights.restore(state, self.optimizer)
         except (RuntimeError, ValueError, KeyError) as error:
             text = str(error).splitlines()[0]
             raise RunError(f"{self.run.last_path} does not fit the run's document ({text}). Start a new run.") from None
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.best, self.since_best = state["best"], state["since_best"]
-        self._rng = state["rng"]
+        rngs = state["rng"] if isinstance(state["rng"], list) else [state["rng"]]
+        self._rng = rngs[self.group.rank % len(rngs)]
         self.resumed_from = self.step
         checkpoint.restore_rng(self._rng)
-
-
-def make_accelerator(device: str, amp: bool, accumulate: int) -> Accelerator:
-    """An Accelerator for a device setting: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
-
-    Raises:
-        NetwrightError: when there is no such device.
-    """
-    if device.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise NetwrightError(f"The device is {device}, but torch sees no CUDA GPU here. Set it to auto or cpu.")
-        with suppress(ValueError):
-            torch.cuda.set_device(int(device.partition(":")[2] or 0))
-    elif device == "mps" and not torch.backends.mps.is_available():
-        raise NetwrightError("The device is mps, but there is none here. Set it to auto or cpu.")
-    elif device not in ("auto", "cpu", "mps"):
-        raise NetwrightError(f"There is no device {device!r}. Use auto, cpu, cuda, cuda:1 or mps.")
-    precision = "no"
-    if amp and device != "cpu" and torch.cuda.is_available():
-        precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return Accelerator(cpu=device == "cpu", mixed_precision=precision, gradient_accumulation_steps=accumulate)

@@ -66,8 +66,10 @@ def free_memory(device: torch.device) -> int | None:
     return free
 
 
-def check_batch(document: GraphData, device: torch.device) -> None:
+def check_batch(document: GraphData, device: torch.device, processes: int = 1) -> None:
     """Compares what training needs with what is free. A batch that is still to be found is not looked at.
+
+    Of several processes each has a GPU and its share of the batch; the CPU's memory is for all.
 
     Raises:
         TooLarge: with a batch that should fit.
@@ -75,14 +77,16 @@ def check_batch(document: GraphData, device: torch.device) -> None:
     free, batch = free_memory(device), document.training.batch
     if free is None or not batch:
         return
-    need = Need(document)
+    shares = processes if device.type == "cuda" else 1
+    need, batch = Need(document), -(-batch // shares)
     if need.of(batch) <= free:
         return
-    fits = need.fits(free)
+    fits = need.fits(free) * shares
     advice = f"Use a batch of {fits} or less" if fits else "Use a smaller image or model"
+    each = f"on each of {shares} GPUs" if shares > 1 else f"on {device.type}"
     raise TooLarge(
-        f"A batch of {batch} needs about {need.of(batch) / 2**30:.1f} GB, {free / 2**30:.1f} GB are free on "
-        f"{device.type}. {advice}.",
+        f"A batch of {document.training.batch} needs about {need.of(batch) / 2**30:.1f} GB, {free / 2**30:.1f} GB are "
+        f"free {each}. {advice}.",
         fits,
     )
 

@@ -62,6 +62,15 @@ class CocoMap:
                 entry["segmentation"] = masks[1][i]
             self._found.append(entry)
 
+    def join(self, other: CocoMap) -> None:
+        """Adds the images of another one."""
+        before, truths = len(self._images), len(self._truths)
+        self._images += [{**image, "id": image["id"] + before} for image in other._images]
+        self._truths += [
+            {**entry, "id": entry["id"] + truths, "image_id": entry["image_id"] + before} for entry in other._truths
+        ]
+        self._found += [{**entry, "image_id": entry["image_id"] + before} for entry in other._found]
+
     def compute(self) -> dict[str, Any]:
         """`map`, `map50`, `map75`, `map_small`, `map_medium`, `map_large` and `per_class` AP; -1 where no truth is.
 
@@ -138,6 +147,13 @@ class TopK:
         self._true += labels.tolist()
         self._said += ranked[:, 0].tolist()
 
+    def join(self, other: TopK) -> None:
+        """Adds the images of another one."""
+        self.images, self.first = self.images + other.images, self.first + other.first
+        self.fifth += other.fifth
+        self._true += other._true
+        self._said += other._said
+
     def compute(self) -> dict[str, Any]:
         total = max(1, self.images)
         return {"top1": self.first / total, "top5": self.fifth / total}
@@ -168,6 +184,10 @@ class MeanIoU:
         count = len(self.class_names)
         cells = true[keep].astype(np.int64) * (count + 1) + np.minimum(said[keep], count)
         self.table += np.bincount(cells, minlength=self.table.size).reshape(self.table.shape)
+
+    def join(self, other: MeanIoU) -> None:
+        """Adds the images of another one."""
+        self.table += other.table
 
     def compute(self) -> dict[str, Any]:
         """`miou`, `pixel_accuracy` and the IoU `per_class`, -1 where it does not occur."""

@@ -32,6 +32,8 @@ class RunFolder:
         self.control_path = path / "control.json"
         self.process_path = path / "process.json"
         self.log_path = path / "trainer.log"
+        self.reserve_path = path / "reserve"
+        self.remote_path = path / "remote.json"
         self.checkpoints = path / "checkpoints"
         self.last_path = self.checkpoints / "last.pt"
         self.best_path = self.checkpoints / "best.pt"
@@ -90,19 +92,35 @@ class RunFolder:
         raise RunError(f"{self.path} has no checkpoint yet. Let it train for at least one epoch.")
 
 
-def start_training(run: RunFolder, *, resume: bool = False) -> subprocess.Popen[bytes]:
+class Machine(Protocol):
+    """Which of several machines this is (`launch.Place`)."""
+
+    @property
+    def rank(self) -> int:
+        """From 0."""
+
+    def arguments(self) -> list[str]:
+        """As the trainer's command line has it."""
+
+
+def start_training(run: RunFolder, *, resume: bool = False, place: Machine | None = None) -> subprocess.Popen[bytes]:
     """Starts the trainer of a run as a process of its own, which goes on when its starter ends.
 
-    What it prints goes to `trainer.log`; what it has to say goes to `events.jsonl`.
+    Of a run that trains on another machine it is the process that follows it there (`remote.py`). What it prints goes
+    to `trainer.log`; what it has to say goes to `events.jsonl`.
 
     Raises:
         RunError: when a trainer is already at work on this run.
     """
-    if is_alive(run):
+    first = place is None or place.rank == 0
+    if first and is_alive(run):
         raise RunError(f"{run.path} is being trained already. Stop that first.")
-    command = [sys.executable, "-P", "-m", "designer.train", "--run", str(run.path.resolve())]
+    module = "designer.train.remote" if run.remote_path.is_file() else "designer.train"
+    command = [sys.executable, "-P", "-m", module, "--run", str(run.path.resolve())]
+    command += place.arguments() if place is not None else []
     process = start_detached([*command, *(["--resume"] if resume else [])], run.log_path)
-    record_process(run, process.pid)
+    if first:
+        record_process(run, process.pid)
     return process
 
 

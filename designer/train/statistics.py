@@ -37,7 +37,7 @@ def facts(tensors: Iterable[Tensor], thin: bool = False) -> Tensor | None:
     total = kept = 0
     sums: list[Tensor] = []
     for tensor in tensors:
-        values = tensor.detach().flatten()
+        values = getattr(tensor, "to_local", lambda t=tensor: t)().detach().flatten()  # of FSDP's, this process's part
         total += values.numel()
         if thin and values.numel() > MOST_VALUES:
             values = values[:: values.numel() // MOST_VALUES]

@@ -15,6 +15,7 @@ from designer.data.transforms import class_map_of
 from designer.engine.compile import Compiled
 from designer.graph.errors import GraphError
 from designer.train.metrics import CocoMap, MeanIoU, TopK, real
+from designer.train.processes import Processes
 from nodes.post.mask_nms import MaskNMS
 from nodes.post.nms import NMS
 from nodes.post.select import DetectionRows
@@ -72,6 +73,7 @@ def evaluate(
     model: nn.Module, loader: DataLoader[Any], task: str, class_names: list[str], device: torch.device,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     on_quality: Callable[[dict[str, Any], dict[str, Any]], None] = lambda quality, values: None,
+    processes: Processes | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Metrics of a model in eval mode over a loader, as its task's measure names them, and `images`.
 
@@ -83,7 +85,9 @@ def evaluate(
         device: where the model is.
         on_batch: is told how many batches are done and how many there are.
         on_quality: is given the figures of each class, confusion matrix and curves, and the metrics.
+        processes: those that share the loader's batches; the first of them puts together what they found.
     """
+    group = processes or Processes()
     training = model.training
     model.eval()
     measure = make_measure(task, class_names)
@@ -105,9 +109,14 @@ def evaluate(
                 _add_detections(measure, detect(model, inputs), batch)
         on_batch(done, total)
     model.train(training)
-    values = {**measure.compute(), "images": images}
-    on_quality(measure.quality(), values)
-    return values
+    values: dict[str, Any] = {}
+    if shares := group.gather((measure, images)):
+        for other, _ in shares[1:]:
+            shares[0][0].join(other)  # type: ignore[arg-type]
+        measure = shares[0][0]
+        values = {**measure.compute(), "images": sum(count for _, count in shares)}
+        on_quality(measure.quality(), values)
+    return group.agree(values)
 
 
 def make_measure(task: str, class_names: list[str]) -> CocoMap | TopK | MeanIoU:

@@ -66,6 +66,16 @@ class Trackers:
             finish()
 
 
+class NoTrackers:
+    """Tells nobody: what the processes beside a run's first one have."""
+
+    def log(self, values: Mapping[str, Any], step: int) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 _Tracker = tuple[Callable[[Mapping[str, float], int], object], Callable[[], object]]
 
 

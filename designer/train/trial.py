@@ -16,6 +16,7 @@ from designer.engine.compile import Compiled
 from designer.graph.errors import NetwrightError
 from designer.train import checkpoint
 from designer.train.losses import head_losses
+from nodes.losses.normaliser import alone
 
 LOOKED_AT = 32
 """Images among which the one with most objects is taken, which costs a loss the most memory."""
@@ -47,7 +48,7 @@ class Trial:
         """Forward and backward of `batch` images; the gradients are dropped."""
         images, targets = self._one.to(self._accelerator.device)
         repeated = _repeated(targets, batch)
-        with self._accelerator.autocast():
+        with self._accelerator.autocast(), alone():
             raws = network(images.repeat(batch, 1, 1, 1))
             loss = torch.stack(list(head_losses(self._compiled.heads, raws, repeated).values())).sum()
         self._accelerator.backward(loss)

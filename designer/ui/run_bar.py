@@ -34,6 +34,7 @@ class RunBar(QWidget):
     queue_clicked(): train this too, after the run at work.
     resume_clicked(): go on: a paused run's process, or a new one from the last checkpoint.
     pause_clicked(), stop_clicked(): steer the running trainer.
+    fetch_clicked(): bring over what a run on a host has by now.
     run_chosen(str): another run's folder was picked from the list.
     """
 
@@ -42,6 +43,7 @@ class RunBar(QWidget):
     resume_clicked = Signal()
     pause_clicked = Signal()
     stop_clicked = Signal()
+    fetch_clicked = Signal()
     run_chosen = Signal(str)
 
     def __init__(self) -> None:
@@ -59,6 +61,11 @@ class RunBar(QWidget):
             made.clicked.connect(signal)
         self.queue = button("Queue", "", "tray-plus", "Train the document as it is now when this run has ended")
         self.queue.clicked.connect(self.queue_clicked)
+        self.fetch = button(
+            "Fetch", "", "download", "Bring checkpoints and samples over from the host, as they are now"
+        )
+        self.fetch.clicked.connect(self.fetch_clicked)
+        self.fetch.hide()
         self.state = ElidedLabel("Not started")
         self.facts = ElidedLabel("", "muted")
         self.facts.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -71,8 +78,8 @@ class RunBar(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the run")
         self.progress.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        top = row(self.start, self.pause, self.resume, self.stop, self.queue, self.state, self.runs)
-        top.setStretch(5, 1)
+        top = row(self.start, self.pause, self.resume, self.stop, self.queue, self.fetch, self.state, self.runs)
+        top.setStretch(6, 1)
         below = row(self.progress, self.facts, gap=12)
         below.setStretch(0, 1)
         below.setStretch(1, 2)

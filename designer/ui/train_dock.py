@@ -17,6 +17,7 @@ from designer.graph.errors import NetwrightError
 from designer.train import control
 from designer.train.events import EventTail
 from designer.train.queue import put_in_queue, queue_of, start_next
+from designer.train.remote import send_run, start_fetching
 from designer.train.run import RunFolder, is_alive, start_training
 from designer.ui.open_document import document_title
 from designer.ui.run_bar import RunBar, best_metric, run_title
@@ -76,6 +77,7 @@ class TrainDock(QWidget):
         self.bar.stop_clicked.connect(lambda: self._steer("stop"))
         self.bar.resume_clicked.connect(self.resume)
         self.bar.queue_clicked.connect(self.queue_clicked)
+        self.bar.fetch_clicked.connect(self._fetch)
         self.bar.run_chosen.connect(self._on_run_chosen)
         self.watch.events.connect(self._on_events)
         self.watch.state_changed.connect(self._on_state)
@@ -129,7 +131,9 @@ class TrainDock(QWidget):
         return document_title(self.trained) if own and self.trained not in (None, self._document) else ""
 
     def _show_state(self) -> None:
+        run = self.watch.run
         self.bar.show_state(self.watch.state, self.watch.last, self.whose)
+        self.bar.fetch.setVisible(self.watch.active and run is not None and run.remote_path.is_file())
 
     def _list_runs(self) -> None:
         found = [run.path for run in runs_in(self._root)] if self._root is not None else []
@@ -161,10 +165,17 @@ class TrainDock(QWidget):
         """
         if self._document is None or self._root is None:
             raise ValueError("There is no document to train.")
-        run = RunFolder.create(self._root, self._document.data, self._document.data.name)
+        run = self._new_run(self._root, self._document)
         self._process = start_training(run)
         self.trained, self._own_run = self._document, run.path
         self._follow(run, starting=True)
+        return run
+
+    def _new_run(self, root: Path, document: Document) -> RunFolder:
+        run = RunFolder.create(root, document.data, document.data.name)
+        if (host := self.form.run_on.host()) is not None:
+            drawn = document.data.data.kind == "shapes"  # there as well as here
+            send_run(run, host, send_data=self.form.run_on.send_data.isChecked() and not drawn)
         return run
 
     def enqueue(self) -> RunFolder:
@@ -176,7 +187,7 @@ class TrainDock(QWidget):
         if self._document is None or self._root is None:
             raise ValueError("There is no document to train.")
         root = self.watch.run.path.parent if self.watch.active and self.watch.run is not None else self._root
-        run = RunFolder.create(root, self._document.data, self._document.data.name)
+        run = self._new_run(root, self._document)
         put_in_queue(run)
         self._list_runs()
         return run
@@ -214,6 +225,10 @@ class TrainDock(QWidget):
             self.run_ended.emit("failed", str(error))
             return
         self._follow(run, starting=True)
+
+    def _fetch(self) -> None:
+        if self.watch.run is not None:
+            start_fetching(self.watch.run)
 
     def _steer(self, command: str) -> None:
         if self.watch.run is not None:

@@ -16,6 +16,7 @@ from designer.graph.training import AUGMENTATION, OPTIMIZERS, DataSettings, Trai
 from designer.ui import wording
 from designer.ui.editors import CalmComboBox, ChoiceEditor, IntEditor, ParamEditor, editor_for
 from designer.ui.inspector_pages import image_input
+from designer.ui.run_on import RunOn
 from designer.ui.sweep_menu import SweepMenu
 from designer.ui.widgets import ElidedLabel, button, column, row, tool
 from nodes.sdk.spec import Param
@@ -27,7 +28,7 @@ DEVICES = (("auto", "Auto"), ("cpu", "CPU"), ("cuda", "CUDA GPU"), ("mps", "Appl
 _CHOICES = {
     **OPTIMIZERS, "cosine": "Cosine", "step": "Step",
     "linear": "Linear", "one-cycle": "One cycle", "constant": "Constant",
-    "off": "Off", "ram": "Memory", "disk": "Disk",
+    "ddp": "Copies", "fsdp": "Spread (FSDP)", "off": "Off", "ram": "Memory", "disk": "Disk",
 }  # fmt: skip
 KINDS = ("shapes", "coco", "yolo", "voc", "masks", "folder")
 
@@ -91,6 +92,8 @@ class TrainForm(QScrollArea):
             self.device.addItem(text, value)
         self.device.currentIndexChanged.connect(lambda _i: self._set_training("device", self.device.currentData()))
         self._place("Device", self.device, "Auto takes a GPU when there is one.")
+        self.run_on = RunOn()
+        self._place("Run on", self.run_on, "", wide=True)
         self.more = button("More settings", "ghost", "tune-variant")
         self.more.setCheckable(True)
         self.more.toggled.connect(self._on_more)

@@ -17,6 +17,7 @@ from nodes.heads.fcos import centerness_of
 from nodes.heads.towers import RARE, Tower, joined, started
 from nodes.losses.focal import focal_hit, focal_miss
 from nodes.losses.iou import giou
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -121,8 +122,8 @@ class ATSSHead(nn.Module):
         aim = centerness_of((spots[:, :2] + spots[:, 2:]) / 2, wanted)
         box = ((1 - giou(decode(spots, changes[image, place]), wanted)) * aim).sum()
         seen = F.binary_cross_entropy_with_logits(centerness[image, place, 0], aim, reduction="sum")
-        count = max(1, len(image))
-        sums = {"cls": cls / count, "box": box / aim.sum().clamp(min=1), "centerness": seen / count}
+        count = normaliser(len(image), logits)
+        sums = {"cls": cls / count, "box": box / normaliser(aim.sum(), logits), "centerness": seen / count}
         return {name: value * self.gains[name] for name, value in sums.items()}
 
     def _split(self, raw: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nodes.assign.centre_heat import centre_heat
 from nodes.heads.dense import cell_centres, check_labels
 from nodes.losses.heat import centre_focal_loss
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -111,4 +112,5 @@ class CenterNetHead(nn.Module):
         wanted = torch.cat((sizes[image, owner], (centres - cells)[image, owner]), 1)
         apart = F.l1_loss(found, wanted, reduction="none")
         sums = {"heat": centre_focal_loss(heat, aims), "size": apart[:, :2].sum(), "offset": apart[:, 2:].sum()}
-        return {name: value / max(1, len(image)) * self.gains[name] for name, value in sums.items()}
+        count = normaliser(len(image), raw)
+        return {name: value / count * self.gains[name] for name, value in sums.items()}

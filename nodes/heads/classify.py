@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.heads.dense import check_labels
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, component
 
 
@@ -46,7 +47,7 @@ class ClassificationHead(nn.Module):
         return logits if self.training else self.decode(logits)
 
     def loss(self, raw: Float[Tensor, "B K"], targets: Int[Tensor, " B"] | Float[Tensor, "B K"]) -> dict[str, Tensor]:
-        """Cross entropy of the logits, averaged over the batch.
+        """Cross entropy of the logits, averaged over the batch but for images whose class is -1.
 
         Args:
             raw: logits.
@@ -64,7 +65,11 @@ class ClassificationHead(nn.Module):
             )
         else:
             targets = functional.pad(targets, (0, self.num_classes - targets.shape[1]))
-        return {"cls": functional.cross_entropy(raw.float(), targets, label_smoothing=self.label_smoothing)}
+        count = len(targets) if targets.is_floating_point() else int((targets >= 0).sum())
+        cls = functional.cross_entropy(
+            raw.float(), targets, ignore_index=-1, label_smoothing=self.label_smoothing, reduction="sum"
+        )
+        return {"cls": cls / normaliser(count, raw)}
 
     def decode(self, raw: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
         """Logits to probabilities of each class."""

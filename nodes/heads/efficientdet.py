@@ -16,6 +16,7 @@ from nodes.assign.max_iou import assign_multibox
 from nodes.heads.dense import check_labels
 from nodes.heads.towers import RARE, joined
 from nodes.losses.focal import focal_hit, focal_miss
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -110,7 +111,7 @@ class EfficientDetHead(nn.Module):
         cls = cls + (focal_hit(there, ALPHA, GAMMA) - focal_miss(there, ALPHA, GAMMA)).sum()
         wanted = encode(anchors[place], truth[image, mine])
         box = F.huber_loss(changes[image, place], wanted, reduction="sum", delta=DELTA)
-        count = len(image) + 1
+        count = normaliser(len(image), logits, least=0.0, more=1.0)
         return {"cls": cls / count * self.gains["cls"], "box": box / (4 * count) * self.gains["box"]}
 
     def _split(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,6 +15,7 @@ from nodes.heads.dense import cell_centres, check_labels
 from nodes.heads.towers import RARE, Tower, joined, started
 from nodes.losses.focal import focal_hit, focal_miss
 from nodes.losses.iou import giou
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Choices, Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -112,7 +113,7 @@ class FCOSHead(nn.Module):
         box = (1 - giou(boxes, wanted)).sum()
         aim = centerness_of(spots, wanted)
         seen = F.binary_cross_entropy_with_logits(centerness[image, place, 0], aim, reduction="sum")
-        sums, count = {"cls": cls, "box": box, "centerness": seen}, max(1, len(image))
+        sums, count = {"cls": cls, "box": box, "centerness": seen}, normaliser(len(image), logits)
         return {name: value / count * self.gains[name] for name, value in sums.items()}
 
     def _split(self, raw: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -15,6 +15,7 @@ from nodes.heads.dense import check_labels
 from nodes.heads.towers import RARE, Tower, joined, started
 from nodes.losses.dfl import distribution_focal_loss, expected_distance
 from nodes.losses.iou import giou, iou
+from nodes.losses.normaliser import normaliser
 from nodes.losses.quality_focal import quality_focal_loss, quality_focal_miss
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
@@ -115,8 +116,8 @@ class GFLHead(nn.Module):
         aim = torch.cat((spots - wanted[:, :2], wanted[:, 2:] - spots), 1) / step
         dfl = (distribution_focal_loss(mine_sides, aim.clamp(max=self.bins - 1 - 0.1)).mean(1) * weight).sum()
         box = ((1 - giou(boxes, wanted)) * weight).sum()
-        total = weight.sum().clamp(min=1)
-        sums = {"cls": cls / max(1, len(image)), "box": box / total, "dfl": dfl / total}
+        total, count = normaliser(weight.sum(), logits), normaliser(len(image), logits)
+        sums = {"cls": cls / count, "box": box / total, "dfl": dfl / total}
         return {name: value * self.gains[name] for name, value in sums.items()}
 
     def _split(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

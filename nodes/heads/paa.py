@@ -17,6 +17,7 @@ from nodes.heads.atss import ATSSHead
 from nodes.heads.dense import check_labels
 from nodes.losses.focal import focal_hit, focal_miss
 from nodes.losses.iou import giou, iou
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -100,9 +101,9 @@ class PAAHead(ATSSHead):
         boxes, wanted = decode(anchors[place], changes[image, place]), truth[image, mine]
         aim = iou(boxes, wanted).detach()
         weight = aim.clamp(min=1e-6)  # boxes that overlap nothing yet still have to come closer
-        box = ((1 - giou(boxes, wanted)) * weight).sum() / weight.sum().clamp(min=1e-6)
+        box = ((1 - giou(boxes, wanted)) * weight).sum() / normaliser(weight.sum(), logits, least=1e-6)
         seen = F.binary_cross_entropy_with_logits(overlaps[image, place, 0], aim, reduction="sum")
-        count = max(1, len(image))
+        count = normaliser(len(image), logits)
         sums = {"cls": cls / count, "box": box, "iou": seen / count}
         return {name: value * self.gains[name] for name, value in sums.items()}
 

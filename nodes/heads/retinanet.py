@@ -14,6 +14,7 @@ from nodes.assign.max_iou import IGNORED, assign_max_iou
 from nodes.heads.dense import check_labels
 from nodes.heads.towers import RARE, Tower, joined, started
 from nodes.losses.focal import focal_hit, focal_miss
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -107,7 +108,7 @@ class RetinaNetHead(nn.Module):
         there = logits[image, place, labels[image, mine]]
         cls = (focal_miss(logits) * (owner != IGNORED)[..., None]).sum() + (focal_hit(there) - focal_miss(there)).sum()
         box = F.l1_loss(changes[image, place], encode(anchors[place], truth[image, mine]), reduction="sum")
-        count = max(1, len(image))
+        count = normaliser(len(image), logits)
         return {"cls": cls / count * self.gains["cls"], "box": box / count * self.gains["box"]}
 
     def _split(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

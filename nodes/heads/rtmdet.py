@@ -14,6 +14,7 @@ from nodes.assign.soft_label import assign_soft_label
 from nodes.heads.dense import cell_centres, check_labels
 from nodes.heads.towers import RARE, joined, started
 from nodes.losses.iou import giou
+from nodes.losses.normaliser import normaliser
 from nodes.losses.quality_focal import quality_focal_loss, quality_focal_miss
 from nodes.sdk.declare import Choices, Dim, Range, Stride, component
 from nodes.types import Predictions
@@ -121,7 +122,7 @@ class RTMDetHead(nn.Module):
         cls = quality_focal_miss(logits).sum()
         cls = cls + (quality_focal_loss(there, quality) - quality_focal_miss(there)).sum()
         box = ((1 - giou(boxes[image, cell], truth[image, mine])) * quality).sum()
-        total = quality.sum().clamp(min=1)
+        total = normaliser(quality.sum(), logits)
         return {"cls": cls / total * self.gains["cls"], "box": box / total * self.gains["box"]}
 
     def _split(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

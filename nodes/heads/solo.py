@@ -16,6 +16,7 @@ from nodes.heads.dense import check_labels
 from nodes.heads.towers import RARE, Tower, started
 from nodes.losses.dice import dice_loss
 from nodes.losses.focal import focal_hit, focal_miss
+from nodes.losses.normaliser import normaliser
 from nodes.masks import resized
 from nodes.post.matrix_nms import matrix_decay
 from nodes.sdk.declare import Dim, Range, Stride, component
@@ -161,7 +162,8 @@ class SOLOHead(nn.Module):
             wanted = resized(targets["masks"], *maps[0].shape[-2:])[image, mine]
             mask = mask + dice_loss(found, wanted).sum()
             count += len(image)
-        return {"cls": cls / max(1, count) * self.gains["cls"], "mask": mask / max(1, count) * self.gains["mask"]}
+        total = normaliser(count, raw[0])
+        return {"cls": cls / total * self.gains["cls"], "mask": mask / total * self.gains["mask"]}
 
     def _fitted(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """The finest level at half its size, the coarsest at the size of the one before it."""

@@ -15,6 +15,7 @@ from nodes.anchors import decode, encode
 from nodes.assign.max_iou import assign_multibox
 from nodes.heads.dense import check_labels
 from nodes.heads.towers import joined
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, ImageSides, Range, component
 from nodes.types import Predictions
 
@@ -116,7 +117,7 @@ class SSDHead(nn.Module):
         hard = (rank < self.negatives * there.sum(1, keepdim=True)) & ~there
         wanted = encode(defaults[place], truth[image, mine]) * self.weights
         box = F.smooth_l1_loss(changes[image, place], wanted, reduction="sum")
-        count = max(1, len(image))
+        count = normaliser(len(image), logits)
         sums = {"cls": cls[there | hard].sum(), "box": box}
         return {name: value / count * self.gains[name] for name, value in sums.items()}
 

@@ -15,6 +15,7 @@ from nodes.assign.anchor_shape import Matches, best_shape, like_shapes, like_sid
 from nodes.conv import ConvNormAct
 from nodes.heads.dense import cell_centres, check_labels
 from nodes.losses.iou import ciou, iou
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -111,7 +112,7 @@ class AnchorHead(nn.Module):
         obj = obj * self._counts(values, cells, truth, valid, aims)
         classes = F.one_hot(labels[image, owner], self.num_classes).to(mine)
         cls = F.binary_cross_entropy_with_logits(mine[:, 5:], classes, reduction="sum")
-        matches = max(1, len(image))
+        matches = normaliser(len(image), values)
         sums = {"box": box.sum(), "obj": obj.sum(), "cls": cls}
         return {name: value / matches * self.gains[name] for name, value in sums.items()}
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nodes.conv import ConvNormAct
 from nodes.heads.dense import no_autocast
 from nodes.heads.yolov8 import Matched, YOLOv8Head
+from nodes.losses.normaliser import normaliser
 from nodes.masks import resized, touched
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import MaskPredictions
@@ -132,6 +133,7 @@ class YOLOSegHead(YOLOv8Head):
         cell = self.strides[0] / 2
         masks, boxes = resized(targets["masks"], height, width), targets["boxes"].float()
         image = matched.image
+        answering = normaliser(len(image), prototypes)  # before any return: all processes come here
         counts = torch.bincount(image, minlength=len(prototypes))
         # A row for each answering cell of an image, padded to the image with most of them: one product for the batch.
         row = torch.arange(len(image), device=image.device) - (counts.cumsum(0) - counts)[image]
@@ -146,4 +148,4 @@ class YOLOSegHead(YOLOv8Head):
         which = torch.arange(len(owner), device=owner.device)[:, None]
         inside = touched(boxes[which, owner], height, width, (cell, cell)) & (used > 0)[..., None, None]
         wrong = F.binary_cross_entropy_with_logits(logits, masks[which, owner], reduction="none") * inside
-        return (wrong.sum((2, 3)) / inside.sum((2, 3)).clamp(min=1)).sum() / max(1, len(image))
+        return (wrong.sum((2, 3)) / inside.sum((2, 3)).clamp(min=1)).sum() / answering

@@ -15,6 +15,7 @@ from nodes.heads.dense import cell_centres, check_labels
 from nodes.heads.towers import RARE, joined
 from nodes.losses.dfl import distribution_focal_loss, expected_distance
 from nodes.losses.iou import giou
+from nodes.losses.normaliser import normaliser
 from nodes.losses.varifocal import varifocal_hit, varifocal_miss
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
@@ -107,7 +108,7 @@ class YOLOv6Head(nn.Module):
             aim = torch.cat((points[cell] - truth[image, mine, :2], truth[image, mine, 2:] - points[cell]), 1)
             aim = (aim / strides[cell, None]).clamp(0, self.bins - 1 - 0.01)
             sums["dfl"] = (distribution_focal_loss(sides[image, cell], aim).mean(1) * score).sum()
-        total = found.score.sum().clamp(min=1)
+        total = normaliser(found.score.sum(), logits)
         return {name: value / total * self.gains[name] for name, value in sums.items()}
 
     def _boxes(self, sides: Tensor, points: Tensor, strides: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from nodes.conv import ConvNormAct
 from nodes.heads.dense import cell_centres, check_labels, no_autocast
 from nodes.losses.dfl import distribution_focal_loss, expected_distance
 from nodes.losses.iou import ciou
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -148,7 +149,7 @@ class YOLOv8Head(nn.Module):
         image, cell = assigned.positive.nonzero(as_tuple=True)
         matched = assigned.owner[image, cell]
         weight = assigned.score[image, cell]
-        total = weight.sum().clamp(min=1)
+        total = normaliser(weight.sum(), cls_logits)
         # Binary cross-entropy with logits x and targets t is softplus(x) - x t, and t is zero nearly everywhere.
         hit = cls_logits[image, labels[image, matched], cell]
         cls = F.softplus(cls_logits).sum() - (hit * weight).sum()

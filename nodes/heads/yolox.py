@@ -15,6 +15,7 @@ from nodes.conv import ConvNormAct
 from nodes.heads.dense import cell_centres, check_labels
 from nodes.heads.towers import RARE, joined
 from nodes.losses.iou import iou
+from nodes.losses.normaliser import normaliser
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
@@ -113,7 +114,7 @@ class YOLOXHead(nn.Module):
         aims = torch.zeros(len(image), self.num_classes, device=values.device)
         aims[torch.arange(len(image), device=values.device), labels[image, owner]] = found.score[image, cell]
         cls = F.binary_cross_entropy_with_logits(values[image, cell, 5:], aims, reduction="sum")
-        sums, count = {"box": box, "obj": obj, "cls": cls}, max(1, len(image))
+        sums, count = {"box": box, "obj": obj, "cls": cls}, normaliser(len(image), values)
         return {name: value / count * self.gains[name] for name, value in sums.items()}
 
     def _split(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

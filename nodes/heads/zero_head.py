@@ -14,6 +14,7 @@ from nodes.heads.dense import cell_centres, check_labels
 from nodes.heads.towers import RARE, joined, started
 from nodes.losses.dfl import distribution_focal_loss, expected_distance
 from nodes.losses.iou import giou
+from nodes.losses.normaliser import normaliser
 from nodes.losses.quality_focal import quality_focal_loss, quality_focal_miss
 from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
@@ -108,7 +109,7 @@ class ZeroHead(nn.Module):
         box = ((1 - giou(boxes[image, cell], wanted)) * quality).sum()
         aim = torch.cat((points[cell] - wanted[:, :2], wanted[:, 2:] - points[cell]), 1) / strides[cell, None]
         dfl = (distribution_focal_loss(sides[image, cell], aim.clamp(0, self.bins - 1 - 0.1)).mean(1) * quality).sum()
-        total = quality.sum().clamp(min=1)
+        total = normaliser(quality.sum(), logits)
         sums = {"cls": cls, "box": box, "dfl": dfl}
         return {name: value / total * self.gains[name] for name, value in sums.items()}
 

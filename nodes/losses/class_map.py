@@ -5,10 +5,12 @@ References: Lin et al. 2017, arXiv:1708.02002 (focal); Milletari et al. 2016, ar
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nodes.losses.dice import dice_loss
+from nodes.losses.dice import EPSILON
+from nodes.losses.normaliser import batch_sum, normaliser
 
 IGNORED = 255
 """Class index of pixels that do not count; those below 0 do not either."""
@@ -40,7 +42,7 @@ def map_cross_entropy(
         sure = logits.log_softmax(1).gather(1, targets.where(keep, 0)[:, None])[:, 0].exp()
         each = each * (1 - sure).pow(gamma)
     share = keep.float() if weights is None else weights[targets.where(keep, 0)] * keep
-    return each.sum() / share.sum().clamp(min=1e-6)
+    return each.sum() / normaliser(share.sum(), logits, least=1e-6)
 
 
 def map_dice(logits: Tensor, targets: Tensor) -> Tensor:
@@ -53,6 +55,8 @@ def map_dice(logits: Tensor, targets: Tensor) -> Tensor:
     keep = learned(targets)
     likely = (logits.softmax(1) * keep[:, None]).transpose(0, 1)  # [K, B, H, W]
     true = F.one_hot(targets.where(keep, 0), logits.shape[1]).permute(3, 0, 1, 2) * keep
-    there = true.flatten(1).any(1)
-    losses = dice_loss(likely.flatten(2), true.flatten(2))
+    pairs = (likely, true), (likely, likely), (true, true)
+    both, own, wanted = batch_sum(torch.stack([(a * b).flatten(1).sum(1) for a, b in pairs]))
+    there = wanted > 0
+    losses = 1 - 2 * both / (own + wanted + EPSILON)
     return (losses * there).sum() / there.sum().clamp(min=1)

@@ -1,0 +1,114 @@
+"""Runs that are killed, disks that fill, files that vanish: nothing is torn, and every run goes on."""
+
+import contextlib
+import os
+import random
+import subprocess
+import time
+
+import pytest
+from PIL import Image
+
+from designer.train import checkpoint
+from designer.train.events import EventTail
+from designer.train.run import RunError, RunFolder, start_training
+from tests.train.test_training import events_of, wait_for
+
+
+@pytest.mark.slow
+def test_a_run_survives_a_lost_image_a_kill_and_a_damaged_checkpoint(tmp_path, small_classifier):
+    for part, name, number in ((p, n, i) for p in ("train", "val") for n in "abc" for i in range(3)):
+        path = tmp_path / "images" / part / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (number * 90, 40, 200)).save(path)
+    doc = small_classifier(epochs=10_000, batch=4, eval_every=10_000, checkpoint_every=20)
+    doc.set_data(kind="folder", path=str(tmp_path / "images"))
+    run = RunFolder.create(tmp_path / "runs", doc.data)
+    process = start_training(run)
+    wait_for(run, "step")
+    gone = tmp_path / "images" / "train" / "b" / "1.png"
+    gone.unlink()
+    assert str(gone) in wait_for(run, "warning")["message"]
+    while not checkpoint.previous(run.last_path).exists():
+        time.sleep(0.02)
+    time.sleep(random.Random(7).uniform(0, 0.5))
+    process.kill()
+    process.wait()
+    for path in run.checkpoints.glob("*.pt"):
+        assert checkpoint.load(path)["model"]
+
+    before = checkpoint.load(checkpoint.previous(run.last_path))["step"]
+    run.last_path.write_bytes(run.last_path.read_bytes()[:1000])
+    with run.events_path.open("a") as file:
+        file.write('{"type": "step", "st')  # as a power cut leaves it
+    process = start_training(run, resume=True)
+    while not any(e["type"] == "start" and e["resumed_from"] == before for e in events_of(run)):
+        assert process.poll() is None, run.log_path.read_text()
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 75  # ended by a signal, after a checkpoint
+    events = events_of(run)
+    assert any("goes on from the one before" in e["message"] for e in events if e["type"] == "warning")
+    assert events[-1]["type"] == "stopped"
+    steps = [e["step"] for e in events if e["type"] == "step"]
+    assert steps == sorted(set(steps))
+    assert checkpoint.load(run.last_path)["step"] == events[-1]["step"] > before
+
+
+def test_only_damaged_checkpoints_are_an_error(tmp_path):
+    last = tmp_path / "last.pt"
+    assert checkpoint.load_last(last) == (None, "")
+    last.write_bytes(b"torn")
+    with pytest.raises(RunError, match="damaged"):
+        checkpoint.load_last(last)
+    checkpoint.previous(last).write_bytes(b"torn, too")
+    with pytest.raises(RunError, match=r"previous\.pt"):
+        checkpoint.load_last(last)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk that takes a few checkpoints."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    can = os.name == "posix" and os.geteuid() == 0
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    if not can or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk, where that is allowed at all")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_and_the_run_goes_on_after_it(small_disk, small_classifier):
+    run = RunFolder.create(small_disk, small_classifier(epochs=3000, eval_every=3000).data)
+    process = start_training(run)
+    wait_for(run, "checkpoint")
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(2**16)):
+            pass
+    assert process.wait(60) == 2
+    error = events_of(run)[-1]
+    assert error["type"] == "error"
+    assert error["message"].startswith("The disk is full: ")
+    assert str(run.path) in error["message"]
+    assert "then resume" in error["message"]
+    kept = checkpoint.load(run.last_path)["step"]
+    filler.unlink()
+    text = run.graph_path.read_text()
+    run.graph_path.write_text(text.replace('"epochs": 3000', f'"epochs": {kept // 4 + 1}'))
+    assert start_training(run, resume=True).wait(120) == 0
+    again = [e for e in events_of(run) if e["type"] == "start"][-1]
+    assert again["resumed_from"] == kept
+    assert events_of(run)[-1]["type"] == "finished"
+
+
+def test_a_torn_last_event_is_left_for_later(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"type": "start", "time": 1}\n{"type": "step", "step": 1, "lo')
+    tail = EventTail(path)
+    assert [e["type"] for e in tail.read()] == ["start"]
+    with path.open("ab") as file:
+        file.write(b'ss": 2.5}\n\xff\xfe garbage\n{"type": "finished"}\n')
+    assert [e["type"] for e in tail.read()] == ["step", "finished"]
