@@ -65,7 +65,8 @@ def kill_trainers(kills: int, chance: random.Random, place: Path) -> tuple[int, 
         resumed += found is not None
         survived += whole and process.returncode == -signal.SIGKILL
         process = start_training(run, resume=True)
-    while not any(e["type"] == "start" for e in EventTail(run.events_path).read()[-3:]):
+    seen = run.events_path.stat().st_size
+    while run.events_path.stat().st_size == seen:
         time.sleep(0.1)
     time.sleep(1)
     process.terminate()

@@ -73,7 +73,7 @@ def train_document(
 
 
 def use_data(document: Document, data: str, *, here: bool = True) -> None:
-    """Takes the data of the option `--data KIND:PATH`, where it was given; the path is one of this machine if `here`."""
+    """Takes the data of the option `--data KIND:PATH`, where it was given; a path of this machine if `here`."""
     kind, _, path = data.partition(":")
     if kind:
         document.set_data(kind=kind, path=str(Path(path).expanduser().resolve()) if path and here else path)

@@ -156,7 +156,7 @@ def check_group(settings: TrainingSettings) -> None:
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if gpus and here > gpus:
         raise NetwrightError(
-            f"{here} processes want a GPU each, but this machine has {gpus}. Set Devices to {gpus}, or train on the CPU."
+            f"{here} processes want a GPU each, but this machine has {gpus}. Set Devices to {gpus}, or use the CPU."
         )
 
 

@@ -126,6 +126,7 @@ class TrainForm(QScrollArea):
         if not self.path.hasFocus():
             self.path.setText(data.data.path)
         self._path_row.setVisible(data.data.kind != "shapes")
+        self.run_on.send_data.setVisible(data.data.kind != "shapes")  # shapes are drawn there as well as here
         for name in SHAPES_FIELDS:
             self._cells[name].setVisible(data.data.kind == "shapes" and self.more.isChecked())
         self._show_used(data)
