@@ -38,7 +38,7 @@ from designer.train.samples import save_samples
 from designer.train.tasks import BEST, evaluate, task_of
 from designer.train.trackers import NoTrackers, Trackers
 from designer.train.trial import Trial
-from designer.train.weights import Weights, Whole
+from designer.train.weights import Whole, make_weights
 
 EVENT_EVERY = 0.1
 """Seconds between step events; the first steps and the last of each epoch are always told."""
@@ -96,7 +96,7 @@ class Trainer:
         self.steps = self.batches * self.settings.epochs
         if self.settings.sync_norm and self.group.count > 1:
             share_norms((self.compiled.train_model, self.compiled.model))
-        self.weights = self._make_weights()
+        self.weights = make_weights(self.compiled, self.settings, self.device, self.group.count)
         self.freezing = Freezing(self.compiled, self.settings)
         self.optimizer = make_optimizer(self.compiled.model, self.settings, self.pretrained, self.freezing.parameters())
         self.network, self.optimizer = self._prepare()
@@ -112,15 +112,6 @@ class Trainer:
         self.live = Live(run, self.document, self.compiled, self.device, writes=self.group.is_first)
         self.trackers = Trackers(run, self.document) if self.group.is_first else NoTrackers()
         self.events = EventWriter(run.events_path if self.group.is_first else Path(os.devnull))
-
-    def _make_weights(self) -> Weights:
-        decay = self.settings.ema_decay if self.settings.ema else None
-        if self.settings.strategy == "fsdp" and self.group.count > 1:
-            from designer.train.sharded import Sharded
-
-            assert self.compiled.train_model is not None
-            return Sharded(self.compiled.model, self.compiled.train_model, self.device, decay)
-        return Whole(self.compiled.model, decay)
 
     def _prepare(self) -> Any:
         if not isinstance(self.weights, Whole):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from designer.engine.compile import Compiled
+from designer.graph.training import TrainingSettings
 from designer.train.optim import make_average
 
 
@@ -59,3 +62,14 @@ class Whole:
             self.average.module.load_state_dict(state["ema"])
             self.average.n_averaged.fill_(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
+
+
+def make_weights(compiled: Compiled, settings: TrainingSettings, device: torch.device, processes: int) -> Weights:
+    """As the settings want them; spread ones only over several processes. The modules are on their device."""
+    decay = settings.ema_decay if settings.ema else None
+    if settings.strategy == "ddp" or processes == 1:
+        return Whole(compiled.model, decay)
+    from designer.train.sharded import Sharded  # FSDP takes a second to import
+
+    assert compiled.train_model is not None
+    return Sharded(compiled.model, compiled.train_model, device, decay)
