@@ -18,7 +18,16 @@ from pathlib import Path
 from designer.graph.errors import NetwrightError
 from designer.train import control
 from designer.train.events import EventWriter
-from designer.train.launch import AGAIN, Keeper, Place, end_unless_asked, place_of, tell_failure, when_asked_to_end
+from designer.train.launch import (
+    AGAIN,
+    KEPT,
+    Keeper,
+    Place,
+    end_unless_asked,
+    place_of,
+    tell_failure,
+    when_asked_to_end,
+)
 from designer.train.queue import start_next
 from designer.train.run import RunFolder, process_of, record_process
 
@@ -92,9 +101,14 @@ def _one_of_several(run: RunFolder, resume: bool) -> int:
 
     end_with_parent()
     when_asked_to_end(partial(end_unless_asked, run))
+    speaks = KEPT not in os.environ and os.environ["RANK"] == "0"
+    if speaks:
+        record_process(run, os.getpid())
     code, message, hint = _work(run, resume)
     if message and not any(word in message for word in LOST):
         tell_failure(run, int(os.environ.get("GROUP_RANK", "0")), code, message, hint)
+        if speaks:
+            _say(run, message, hint)
         print(message, hint, file=sys.stderr)
     sys.stderr.flush()
     os._exit(code)  # other processes may be gone, and a process group does not like to be taken down then

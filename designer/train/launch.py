@@ -26,6 +26,8 @@ from designer.train import control
 from designer.train.run import RunFolder
 
 PORT = 29571
+KEPT = "NETWRIGHT_KEPT"
+"""Set for processes that have a keeper; those that torchrun started have none."""
 AGAIN = 75
 """Exit code of a run that a signal ended after a checkpoint: start it again with --resume (EX_TEMPFAIL)."""
 
@@ -138,6 +140,7 @@ class Keeper:
         for old in failures_of(self.run).glob(f"node{self.place.rank}-*.json"):
             old.unlink(missing_ok=True)
         asked_of(self.run).unlink(missing_ok=True)
+        os.environ[KEPT] = "1"
         when_asked_to_end(self._stop)
         if self.place.nodes > 1:
             threading.Thread(target=self._watch_others, daemon=True).start()
