@@ -51,19 +51,24 @@ def kill_trainers(kills: int, chance: random.Random, place: Path) -> tuple[int, 
     from designer.train.run import RunFolder, start_training
 
     run = RunFolder.create(place, small(100_000).data)
-    survived, resumed = 0, 0
+    survived, resumed, seen = 0, 0, 0
     process = start_training(run)
+
+    def new_text() -> str:
+        """What this trainer has said."""
+        return run.events_path.read_text()[seen:] if run.events_path.exists() else ""
+
     for _ in range(kills):
-        seen = run.events_path.stat().st_size if run.events_path.exists() else 0
-        while not run.events_path.exists() or run.events_path.stat().st_size == seen:
+        while '"type": "step"' not in new_text():
             time.sleep(0.02)
-        time.sleep(chance.uniform(0, 1.5))
+        time.sleep(chance.uniform(0, 3))
         process.kill()
         process.wait()
         found, _ = checkpoint.load_last(run.last_path)
         whole = all(checkpoint.load(path)["model"] for path in run.checkpoints.glob("*.pt"))
         resumed += found is not None
         survived += whole and process.returncode == -signal.SIGKILL
+        seen = run.events_path.stat().st_size
         process = start_training(run, resume=True)
     seen = run.events_path.stat().st_size
     while run.events_path.stat().st_size == seen:
