@@ -46,7 +46,7 @@ def alone(small_detector, tmp_path_factory) -> tuple[dict[int, float], dict]:
 def test_two_processes_have_the_losses_of_one_and_one_that_dies_ends_the_run(small_detector, alone, tmp_path):
     run = RunFolder.create(tmp_path, small_detector(devices=2).data)
     process = start_training(run)
-    wait_for(run, "checkpoint")
+    wait_for(run, "checkpoint", 200)
     workers = psutil.Process(process.pid).children(recursive=True)
     second = next(p for p in workers if p.is_running() and p.environ().get("RANK") == "1")
     second.send_signal(signal.SIGKILL)
@@ -74,12 +74,17 @@ def test_slurm_starts_two_machines_and_signals_them(small_detector, alone, tmp_p
     # FSDP as well: its checkpoint has to be that of a model in one piece.
     run = RunFolder.create(tmp_path, small_detector(strategy="fsdp").data)
     script = tmp_path / "job.sh"
+    run.log_path.touch()  # SLURM has a log of its own
     script.write_text(batch_script(run, nodes=2, partition="long", more=["--mem=4G"]))
     job = _Job(tmp_path, script)
     process = job.start()
-    wait_for(run, "checkpoint")
-    job.signal(signal.SIGUSR1)
-    assert process.wait(60) == AGAIN
+    try:
+        wait_for(run, "checkpoint", 200)
+        job.signal(signal.SIGUSR1)
+        assert process.wait(60) == AGAIN
+    finally:
+        for each in [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []:
+            each.kill()
     assert (tmp_path / "requeued").read_text().split() == ["requeue", "4711"]
     assert events_of(run)[-1]["type"] == "stopped"
     shown = run.document()
