@@ -27,10 +27,10 @@ from designer.graph.errors import NetwrightError
 from designer.graph.model import GraphData
 from designer.train.auto_batch import choose_batch
 from designer.train.checks import check_classes
-from designer.train.loop import make_accelerator
 from designer.train.losses import head_losses
 from designer.train.memory import check_batch, out_of_memory
 from designer.train.optim import batches_a_step, make_optimizer
+from designer.train.processes import make_accelerator
 from designer.train.rate_curve import RateFound, judge
 from designer.train.tasks import task_of
 
