@@ -151,16 +151,19 @@ class SPP(nn.Module):
 
 
 @component(
-    "pooling", aliases=("Spatial pyramid pooling", "SPP"), paper="He et al. 2015, arXiv:1406.4729; fast form YOLOv5"
+    "pooling",
+    aliases=("Spatial pyramid pooling", "SPP", "SPPELAN"),
+    paper="He et al. 2015, arXiv:1406.4729; fast form YOLOv5",
 )
 class SPPF(nn.Module):
     """Spatial pyramid pooling, fast: three max-pools in a row see 5, 9 and 13 cells around each place.
 
-    A 1x1 convolution to half the channels, three chained max-pools, the four results concatenated and fused.
+    A 1x1 convolution, three chained max-pools, the four results concatenated and fused.
 
     Args:
         out_channels: channels it gives.
         kernel_size: side of each window; odd.
+        width: channels of the first 1x1; 0 for half of those that arrive. YOLOv9's SPPELAN sets it.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H, W].
     """
@@ -170,13 +173,14 @@ class SPPF(nn.Module):
         in_channels: Annotated[int, Dim("C")],
         out_channels: Annotated[int, Range(1, 65536, 8)] = 256,
         kernel_size: Annotated[int, Range(3, 31, 2)] = 5,
+        width: Annotated[int, Range(0, 65536, 8)] = 0,
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size is {kernel_size}, must be odd. Use {kernel_size + 1}.")
-        half = max(1, in_channels // 2)
-        self.cv1 = ConvNormAct(in_channels, half, 1)
-        self.cv2 = ConvNormAct(4 * half, out_channels, 1)
+        width = width or max(1, in_channels // 2)
+        self.cv1 = ConvNormAct(in_channels, width, 1)
+        self.cv2 = ConvNormAct(4 * width, out_channels, 1)
         self.pool = nn.MaxPool2d(kernel_size, 1, kernel_size // 2)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:

@@ -125,6 +125,21 @@ def _c3k2(call: _Call) -> Layers:
     return [Made("block.csp.c3k2", settings, "C3k2")], call.out, ""
 
 
+def _c2f_cib(call: _Call) -> Layers:
+    how = {"shortcut": call.yes(1, False), "large": call.yes(2, False)}
+    return (
+        [Made("block.csp.c2f_cib", {"out_channels": call.out, "depth": call.row.repeats, **how}, "C2fCIB")],
+        call.out,
+        "",
+    )
+
+
+def _gelan(call: _Call) -> Layers:
+    depth = 0 if call.name == "ELAN1" else call.whole(3, 1)
+    settings = {"out_channels": call.out, "width": call.whole(1), "inner": call.whole(2), "depth": depth}
+    return _repeated(Made("block.elan.gelan", settings, call.name), call, call.out)
+
+
 def _bottleneck(call: _Call) -> Layers:
     settings = {"out_channels": call.out, "shortcut": call.yes(1, True)}
     return _repeated(Made("block.csp.csp_bottleneck", settings, "Bottleneck"), call, call.out)
@@ -179,15 +194,23 @@ def _detect(call: _Call) -> Layers:
         if len(flat) % (2 * levels) == 0:
             head = Made("head.yolov5_head", {"num_classes": call.table.classes, "anchors": flat}, "Detect")
             return [head, Made("post.nms", {}, "NMS")], 0, ""
-    note = ""
-    if any(row.module in ("C3k2", "A2C2f") for row in call.table.rows):
-        note = "Detect of this table has depthwise class towers; YOLOv8's head, with plain ones, stands in."
-    head = Made("head.yolov8_head", {"num_classes": call.table.classes}, "Detect")
-    return [head, Made("post.nms", {}, "NMS")], 0, note
+    settings = {"num_classes": call.table.classes, **_separable(call)}
+    return [Made("head.yolov8_head", settings, "Detect"), Made("post.nms", {}, "NMS")], 0, ""
+
+
+def _separable(call: _Call) -> dict[str, bool]:
+    """Tables from YOLO11 on have depthwise convolutions in the towers of the classes."""
+    newer = any(row.module in ("C3k2", "A2C2f") for row in call.table.rows)
+    return {"separable": True} if newer else {}
+
+
+def _pair_of_heads(call: _Call) -> Layers:
+    head = Made("head.yolov10_head", {"num_classes": call.table.classes}, "Detect")
+    return [head, Made("post.top_k", {}, "Top-k")], 0, ""
 
 
 def _segment(call: _Call) -> Layers:
-    settings = {"num_classes": call.table.classes, "prototypes": call.whole(1, 32)}
+    settings = {"num_classes": call.table.classes, "prototypes": call.whole(1, 32), **_separable(call)}
     return [Made("head.yolo_seg_head", settings, "Segment"), Made("post.mask_nms", {}, "Mask NMS")], 0, ""
 
 
@@ -231,6 +254,10 @@ MODULES: dict[str, Callable[[_Call], Layers]] = {
     "BottleneckCSP": _block("block.csp.bottleneck_csp", "BottleneckCSP", True),
     "SPPF": _to("pooling.sppf", "SPPF", "kernel_size", 5),
     "SPP": _spp,
+    "SPPELAN": _to("pooling.sppf", "SPPELAN", "width"),
+    "ELAN1": _gelan,
+    "RepNCSPELAN4": _gelan,
+    "C2fCIB": _c2f_cib,
     "Focus": _to("stem.focus_stem", "Focus"),
     "ADown": _to("downsample.a_down", "ADown"),
     "AConv": _to("downsample.a_conv", "AConv"),
@@ -243,6 +270,7 @@ MODULES: dict[str, Callable[[_Call], Layers]] = {
     "ConvTranspose2d": _transposed,
     "Concat": _concat,
     "Detect": _detect,
+    "v10Detect": _pair_of_heads,
     "Segment": _segment,
     "Classify": _classify,
 }

@@ -1,47 +1,31 @@
-"""MHAF-YOLO's head: two light heads of YOLOv8's kind, of which the one that needs no suppression is deployed."""
+"""MHAF-YOLO's head: YOLOv10's pair of heads with lighter towers for the box."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from nodes.conv import ConvNormAct
-from nodes.heads.yolov8 import YOLOv8Head
+from nodes.heads.yolov8 import YOLOv8Head, separable_tower
+from nodes.heads.yolov10 import YOLOv10Head
 from nodes.rephms import RepLKConv
-from nodes.sdk.declare import Dim, Range, Stride, component
+from nodes.sdk.declare import component
 from nodes.types import Predictions
 
 PAPER = "Yang et al. 2025, arXiv:2502.04656; two heads: Wang et al. 2024, YOLOv10, arXiv:2405.14458"
 
 
 class LightHead(YOLOv8Head):
-    """YOLOv8's head with depthwise towers: a large kernel for the box, two 3x3 for the classes.
-
-    Args:
-        top_k: cells that learn an object.
-    """
-
-    def __init__(
-        self,
-        channels: tuple[int, ...],
-        strides: tuple[int, ...],
-        num_classes: int,
-        reg_max: int,
-        gains: tuple[float, float, float],
-        top_k: int,
-    ) -> None:
-        super().__init__(channels, strides, num_classes, reg_max, *gains)
-        self.top_k = top_k
+    """YOLOv8's head with depthwise towers: a large kernel for the box, two 3x3 for the classes."""
 
     def _towers(self, channels: tuple[int, ...]) -> tuple[nn.ModuleList, nn.ModuleList]:
         box = max(16, channels[0] // 4, 4 * self.reg_max)
         cls = max(channels[0], min(self.num_classes, 100))
         return (
             nn.ModuleList(_box_tower(c, box, 4 * self.reg_max) for c in channels),
-            nn.ModuleList(_cls_tower(c, cls, self.num_classes) for c in channels),
+            nn.ModuleList(separable_tower(c, cls, self.num_classes) for c in channels),
         )
 
 
@@ -49,9 +33,9 @@ class LightHead(YOLOv8Head):
     "head",
     title="MHAF-YOLO head",
     paper=PAPER,
-    aliases=("YOLOv10", "v10Detect", "dual assignment", "NMS-free", "one-to-one", "detection head", "MHAFHead"),
+    aliases=("dual assignment", "NMS-free", "one-to-one", "detection head", "MHAFHead"),
 )
-class MHAFHead(nn.Module):
+class MHAFHead(YOLOv10Head):
     """Two heads learn side by side: ten cells an object in one, a single cell in the other, which is used in eval.
 
     What the single-cell head finds needs no suppression: wire it to Top-k. It does not train what comes before it;
@@ -72,63 +56,21 @@ class MHAFHead(nn.Module):
 
     task: ClassVar[str] = "detect"
 
-    def __init__(
-        self,
-        channels: Annotated[tuple[int, ...], Dim("C_")],
-        strides: Annotated[tuple[int, ...], Stride("levels")],
-        num_classes: Annotated[int, Range(1, 10000)] = 80,
-        reg_max: Annotated[int, Range(2, 64)] = 16,
-        box_gain: Annotated[float, Range(0, 100)] = 7.5,
-        cls_gain: Annotated[float, Range(0, 100)] = 0.5,
-        dfl_gain: Annotated[float, Range(0, 100)] = 1.5,
-    ) -> None:
-        super().__init__()
-        self.strides, self.num_classes = tuple(strides), num_classes
-        gains = (box_gain, cls_gain, dfl_gain)
-        self.many = LightHead(channels, strides, num_classes, reg_max, gains, top_k=10)
-        self.one = LightHead(channels, strides, num_classes, reg_max, gains, top_k=1)
-        # One set of fixed weights serves both, as in the published weights.
-        self.many.dfl = self.one.dfl
+    @staticmethod
+    def _single(
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        num_classes: int,
+        reg_max: int,
+        gains: tuple[float, float, float],
+    ) -> YOLOv8Head:
+        return LightHead(channels, strides, num_classes, reg_max, *gains)
 
     def forward(self, *levels: Float[Tensor, "B C_ H_ W_"]) -> tuple[Float[Tensor, "B D H_ W_"], ...] | Predictions:
-        if not self.training:
-            return self.one(*levels)
-        return (*self.many(*levels), *self.one(*(x.detach() for x in levels)))
-
-    def decode(self, raw: Sequence[Tensor]) -> Predictions:
-        """Raw maps, of which the last half counts, to boxes in pixels and probabilities."""
-        return self.one.decode(raw[-len(self.strides) :])
-
-    def loss(self, raw: Sequence[Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The losses of both heads, as YOLOv8's head has them.
-
-        Args:
-            raw: what forward returns in training.
-            targets: `boxes` [B, M, 4] corners in pixels and `labels` [B, M] int64, -1 where padded.
-
-        Returns:
-            `box`, `cls` and `dfl` of the head with ten cells, `one_box`, `one_cls` and `one_dfl` of the other.
-
-        Raises:
-            ValueError: when a label is not below num_classes.
-        """
-        n = len(self.strides)
-        one = self.one.loss(raw[n:], targets)
-        return {**self.many.loss(raw[:n], targets), **{f"one_{name}": value for name, value in one.items()}}
-
-    def fuse(self) -> nn.Module:
-        """The head that is deployed."""
-        return self.one
+        return super().forward(*levels)
 
 
 def _box_tower(channels: int, width: int, out: int) -> nn.Sequential:
     return nn.Sequential(
         ConvNormAct(channels, width, 1), RepLKConv(width, 5), ConvNormAct(width, width, 1), nn.Conv2d(width, out, 1)
     )
-
-
-def _cls_tower(channels: int, width: int, out: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for c in (channels, width):
-        layers += [ConvNormAct(c, c, 3, groups=c), ConvNormAct(c, width, 1)]
-    return nn.Sequential(*layers, nn.Conv2d(width, out, 1))

@@ -55,6 +55,7 @@ class YOLOSegHead(YOLOv8Head):
         cls_gain: weight of the binary cross-entropy of the classes.
         dfl_gain: weight of the distribution focal loss of the box sides.
         mask_gain: weight of the binary cross-entropy of the masks.
+        separable: depthwise convolutions in the towers of the classes, as YOLO11 has them.
 
     Shapes: levels [B, C_i, H_i, W_i] -> in training a tuple of raw maps [B, 4 * reg_max + K + P, H_i, W_i] and the
     prototypes [B, P, 2 H_1, 2 W_1]; in eval boxes [B, N, 4] in pixels, scores [B, N, K], coefficients [B, N, P] and
@@ -74,8 +75,9 @@ class YOLOSegHead(YOLOv8Head):
         cls_gain: Annotated[float, Range(0, 100)] = 0.5,
         dfl_gain: Annotated[float, Range(0, 100)] = 1.5,
         mask_gain: Annotated[float, Range(0, 100)] = 7.5,
+        separable: bool = False,
     ) -> None:
-        super().__init__(channels, strides, num_classes, reg_max, box_gain, cls_gain, dfl_gain)
+        super().__init__(channels, strides, num_classes, reg_max, box_gain, cls_gain, dfl_gain, separable)
         self.gains["mask"] = mask_gain
         width = max(channels[0] // 4, prototypes)
         self.mask_towers = nn.ModuleList(

@@ -41,13 +41,14 @@ class Matched(NamedTuple):
     "head",
     paper="no paper; distribution focal loss: Li et al. 2020, arXiv:2006.04388; assignment: Feng et al. 2021, "
     "arXiv:2108.07755; CIoU: Zheng et al. 2020, arXiv:1911.08287",
-    aliases=("Detect", "YOLO", "detection head", "anchor-free", "DFL"),
+    aliases=("Detect", "YOLO", "YOLO11", "YOLO12", "detection head", "anchor-free", "DFL"),
 )
 class YOLOv8Head(nn.Module):
     """Detects objects on every pyramid level, one box and K class scores per cell.
 
     Each level has two towers of two 3x3 convolutions and a 1x1: one for the distances from the cell's centre to the
-    four sides of the box, each a distribution over `reg_max` bins of one stride, one for the classes.
+    four sides of the box, each a distribution over `reg_max` bins of one stride, one for the classes. YOLO11 and YOLO12
+    have depthwise convolutions with 1x1s behind them in the tower of the classes.
 
     Args:
         levels: feature maps, finest first, usually of strides 8, 16 and 32.
@@ -56,6 +57,7 @@ class YOLOv8Head(nn.Module):
         box_gain: weight of the CIoU loss of the boxes.
         cls_gain: weight of the binary cross-entropy of the classes.
         dfl_gain: weight of the distribution focal loss of the box sides.
+        separable: depthwise convolutions in the towers of the classes, as YOLO11 has them.
 
     Shapes: levels [B, C_i, H_i, W_i] -> in training a tuple of raw maps [B, 4 * reg_max + K, H_i, W_i]; in eval
     boxes [B, N, 4] in pixels and scores [B, N, K], N cells over all levels.
@@ -72,9 +74,11 @@ class YOLOv8Head(nn.Module):
         box_gain: Annotated[float, Range(0, 100)] = 7.5,
         cls_gain: Annotated[float, Range(0, 100)] = 0.5,
         dfl_gain: Annotated[float, Range(0, 100)] = 1.5,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         self.strides, self.num_classes, self.reg_max = tuple(strides), num_classes, reg_max
+        self.separable = separable
         self.gains = {"box": box_gain, "cls": cls_gain, "dfl": dfl_gain}
         self.top_k = 10  # cells that learn an object
         self.box_towers, self.cls_towers = self._towers(tuple(channels))
@@ -87,9 +91,10 @@ class YOLOv8Head(nn.Module):
         """A tower for the box and one for the classes of each level."""
         box = max(16, channels[0] // 4, 4 * self.reg_max)
         cls = max(channels[0], min(self.num_classes, 100))
+        make = separable_tower if self.separable else _tower
         return (
             nn.ModuleList(_tower(c, box, 4 * self.reg_max) for c in channels),
-            nn.ModuleList(_tower(c, cls, self.num_classes) for c in channels),
+            nn.ModuleList(make(c, cls, self.num_classes) for c in channels),
         )
 
     def reset_parameters(self) -> None:
@@ -186,3 +191,11 @@ class YOLOv8Head(nn.Module):
 
 def _tower(channels: int, width: int, out: int) -> nn.Sequential:
     return nn.Sequential(ConvNormAct(channels, width, 3), ConvNormAct(width, width, 3), nn.Conv2d(width, out, 1))
+
+
+def separable_tower(channels: int, width: int, out: int) -> nn.Sequential:
+    """Twice a depthwise 3x3 with a 1x1 behind it, and the 1x1 that gives `out` channels."""
+    layers: list[nn.Module] = []
+    for c in (channels, width):
+        layers += [ConvNormAct(c, c, 3, groups=c), ConvNormAct(c, width, 1)]
+    return nn.Sequential(*layers, nn.Conv2d(width, out, 1))

@@ -1,4 +1,4 @@
-"""MHAF-YOLO's head and fusions: what each of its two heads learns, what is deployed, and what the fusions see."""
+"""YOLOv10's and MHAF-YOLO's heads: what each of the two learns, what is deployed; what the fusions see."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nodes.assisted_fusion import AAF, SAF
 from nodes.heads.mhaf import MHAFHead
+from nodes.heads.yolov10 import YOLOv10Head
 from nodes.reparam import fuse
 from tests.nodes.test_yolov8_head import targets
 
@@ -18,13 +19,17 @@ def levels(batch: int = 2) -> tuple[Tensor, ...]:
     return tuple(torch.randn(batch, 8, 64 // s, 64 // s, requires_grad=True) for s in (8, 16))
 
 
-def head(classes: int = 2) -> MHAFHead:
+def head(classes: int = 2, kind: type[YOLOv10Head] = MHAFHead) -> YOLOv10Head:
     torch.manual_seed(0)
-    return MHAFHead((8, 8), (8, 16), classes)
+    return kind((8, 8), (8, 16), classes)
 
 
-def test_only_the_head_with_ten_cells_trains_what_comes_before() -> None:
-    ours, maps = head(), levels()
+both = pytest.mark.parametrize("kind", [MHAFHead, YOLOv10Head])
+
+
+@both
+def test_only_the_head_with_ten_cells_trains_what_comes_before(kind: type) -> None:
+    ours, maps = head(kind=kind), levels()
     given = targets([(8, 8, 40, 24, 0)], [(16, 16, 48, 48, 1)])
     losses = ours.loss(ours(*maps), given)
     assert set(losses) == {"box", "cls", "dfl", "one_box", "one_cls", "one_dfl"}
@@ -34,16 +39,18 @@ def test_only_the_head_with_ten_cells_trains_what_comes_before() -> None:
     assert all(m.grad is not None for m in maps)
 
 
-def test_one_cell_answers_for_an_object_in_the_head_that_is_used() -> None:
-    ours = head()
+@both
+def test_one_cell_answers_for_an_object_in_the_head_that_is_used(kind: type) -> None:
+    ours = head(kind=kind)
     raw = [m.detach() for m in ours(*levels())]
     given = targets([(8, 8, 56, 56, 0)], [(0, 0, 30, 30, 1), (34, 34, 64, 64, 0)])
     assert len(ours.one.matched_losses(raw[2:], given)[1].image) == 3
     assert len(ours.many.matched_losses(raw[:2], given)[1].image) == 30
 
 
-def test_eval_and_deployment_use_that_head_alone() -> None:
-    ours, maps = head().eval(), levels(1)
+@both
+def test_eval_and_deployment_use_that_head_alone(kind: type) -> None:
+    ours, maps = head(kind=kind).eval(), levels(1)
     found, alone = ours(*maps), ours.one(*maps)
     assert torch.equal(found.boxes, alone.boxes)
     deployed = fuse(ours)

@@ -104,6 +104,13 @@ CASES = [
     ),
     Case(
         "ultralytics",
+        "Detect legacy=False(80,ch=(64,128,256)) yolo11n",
+        module(YOLOv8Head, (64, 128, 256), (8, 16, 32), separable=True),
+        ((1, 64, 8, 12), (1, 128, 4, 6), (1, 256, 2, 3)),
+        ((1, 126, 4), (1, 126, 80)),
+    ),
+    Case(
+        "ultralytics",
         "Conv(3,64,3,2)",
         module(ConvStem, 3),
         ((1, 3, 96, 160),),

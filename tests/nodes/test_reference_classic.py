@@ -10,9 +10,11 @@ from torch import nn
 
 from designer.engine.analysis import run
 from nodes.backbones.convnext import ConvNeXtBlock
+from nodes.cib import CIB, LargeDepthwise
 from nodes.csp import C3, BottleneckCSP, C3k2
 from nodes.elan import ELAN, GELAN
 from nodes.mobile import GhostModule, InvertedResidual
+from nodes.pooling import SPPF
 from nodes.sdk.build import TensorInfo
 from nodes.sdk.discover import library
 from tests.nodes.test_reference import ROWS
@@ -116,6 +118,8 @@ BLOCKS = [
     (GELAN, (256, 256, 128, 64, 0), "ultralytics", "ELAN1(256,256,128,64)"),
     (GELAN, (256, 256, 128, 64, 1), "ultralytics", "RepNCSPELAN4(256,256,128,64,n=1)"),
     (GELAN, (256, 256, 128, 64, 3), "ultralytics", "RepNCSPELAN4(256,256,128,64,n=3)"),
+    (SPPF, (256, 256, 5, 128), "ultralytics", "SPPELAN(256,256,128)"),
+    (CIB, (256, 256), "ultralytics", "CIB(256,256)"),
 ]
 
 
@@ -129,6 +133,16 @@ def test_blocks_are_exact(block, args, source, variant):
     assert cost.params == int(row["params"])
     assert cost.macs / 1e9 == pytest.approx(float(row["gmacs"]), rel=0.005)
     assert "x".join(map(str, outputs["out"].shape)) == row["output_shapes"]
+
+
+def test_the_large_depthwise_kernel_is_exact_and_deploys_as_one():
+    row = ROWS["ultralytics", "RepVGGDW(256)"]
+    block = LargeDepthwise(256).eval()
+    assert sum(p.numel() for p in block.parameters()) == int(row["params"])
+    x = torch.randn(1, 256, 9, 11)
+    deployed = block.fuse()
+    assert sum(p.numel() for p in deployed.parameters()) == 256 * 49 + 256
+    torch.testing.assert_close(deployed(x), block(x), rtol=1e-4, atol=1e-4)
 
 
 def test_elan_by_hand():
