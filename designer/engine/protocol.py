@@ -25,6 +25,8 @@ METHODS = (
     "user_files",
     "suggestions",
     "weights",
+    "load_weights",
+    "finetune",
     "import_model",
     "code",
     "export_pytorch",

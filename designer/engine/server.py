@@ -29,7 +29,10 @@ from designer.engine.protocol import METHODS, Cancelled, decode, encode, failure
 from designer.graph.errors import GraphError, NetwrightError
 from designer.graph.model import GraphData
 
-SLOW = ("suggestions", "code", "import_model", "export_pytorch", "export_onnx", "export_program", "export_weights")
+SLOW = (
+    "suggestions", "code", "load_weights", "finetune", "import_model", "export_pytorch", "export_onnx",
+    "export_program", "export_weights",
+)  # fmt: skip
 """Methods that may take seconds to minutes."""
 VIEWS = ("view_model", "view_tensor")
 """Methods about other programs' model files."""
@@ -237,6 +240,24 @@ class Server:
         from designer.engine.pretrained import sources
 
         return sources(component, params)
+
+    def _load_weights(self, request: Request, document: dict[str, Any], path: str, folder: str) -> Any:
+        from designer.engine.load_weights import load_weights
+
+        return load_weights(_document(document), Path(path), Path(folder)).to_json()
+
+    def _finetune(
+        self, request: Request, document: dict[str, Any], start: str, data: dict[str, Any], folder: str = "",
+        **options: Any,
+    ) -> Any:  # fmt: skip
+        """A plan without a folder for the weights; `base` is the document that it goes on from."""
+        from designer.engine.finetune import Wanted, base_document, fine_tune
+        from designer.graph.training import DataSettings
+
+        base = base_document(Path(start)) if start and Path(start).is_dir() else _document(document)
+        wanted = Wanted(start, DataSettings.model_validate(data), **options)
+        found = fine_tune(base, wanted, Path(folder) if folder else None)
+        return {**found.to_json(), "base": base.model_dump(mode="json")}
 
     def _import_model(self, request: Request, path: str, trust: bool = False, **options: str) -> Any:
         from designer.importing.model import open_model

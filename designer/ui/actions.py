@@ -125,6 +125,10 @@ ACTIONS: dict[str, Spec] = {
     "find_rate": Spec(
         "Find a &learning rate…", "Ctrl+Alt+L", "chart-bell-curve", "document", "Sweeps it on the data, in a process"
     ),
+    "load_weights": Spec(
+        "Load &weights…", "Ctrl+Alt+I", "database-import-outline", "document", "Start from what fits of a checkpoint"
+    ),
+    "finetune": Spec("&Fine-tune…", "Ctrl+Alt+T", "tune-vertical", "document", "Fit a trained model to other data"),
     "user_components": Spec("&Your components…", "Ctrl+Alt+U", "puzzle-outline", tip="From your own Python files"),
     "command_palette": Spec("&Command palette…", "Ctrl+Shift+P", "console-line", tip="Everything by its name"),
     "show_layers": Spec("&Layers", "Ctrl+Shift+L", "table", tip="All layers with their figures"),
@@ -160,8 +164,8 @@ MENUS: dict[str, tuple[str, ...]] = {
         "spread_across", "spread_down", "-", "snap",
     ),
     "&Model": (
-        "train", "advise_training", "find_rate", "-", "export_pytorch", "export_onnx", "-", "user_components",
-        "@advice",
+        "train", "advise_training", "find_rate", "-", "load_weights", "finetune", "-",
+        "export_pytorch", "export_onnx", "-", "user_components", "@advice",
     ),
     "&Help": ("keys", "about"),
 }  # fmt: skip

@@ -12,7 +12,10 @@ from designer.graph.picture import SUFFIX as PICTURE
 from designer.graph.storage import SUFFIX
 from designer.ui.importing import SUFFIXES as IMPORTED
 from designer.ui.importing import import_file
+from designer.ui.loading_weights import SUFFIXES as WEIGHTS
+from designer.ui.loading_weights import load_weights
 from designer.ui.message_bar import Choice
+from designer.ui.open_document import document_title
 
 if TYPE_CHECKING:
     from designer.ui.main_window import MainWindow
@@ -33,6 +36,15 @@ def take_file(window: MainWindow, path: Path) -> None:
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".json" or (suffix in IMPORTED and _names_images(path)):
         choose_data(window, path)
+    elif suffix in WEIGHTS and window.workspace.document is not None and window.side.current is None:
+        name = document_title(window.workspace.document)
+        window.messages.say(
+            f"{path.name}: load its weights into “{name}”, or look at them?",
+            "info",
+            Choice("Load the weights", lambda: load_weights(window, path), primary=True),
+            Choice("View", lambda: window.files.open(path)),
+            key="drop",
+        )
     elif suffix in IMPORTED and suffix in VIEWED:
         window.messages.say(
             f"{path.name}: look at it as it is, or make a document of it?",

@@ -29,8 +29,10 @@ from designer.ui.engine_words import say_engine_state
 from designer.ui.export_dialog import ExportDialog
 from designer.ui.file_actions import FileActions
 from designer.ui.filled_menus import fill_advice, fill_recent
+from designer.ui.finetune_panel import FineTunePanel
 from designer.ui.importing import ask_import
 from designer.ui.live_nodes import LiveNodes
+from designer.ui.loading_weights import ask_weights
 from designer.ui.looking_inside import look_inside
 from designer.ui.my_composites import MyComposites
 from designer.ui.open_document import OpenDocument
@@ -118,6 +120,8 @@ class MainWindow(WindowLayout):
             "train": self.runs.start,
             "advise_training": self.runs.advise,
             "find_rate": self.runs.find_rate,
+            "load_weights": partial(ask_weights, self),
+            "finetune": lambda: FineTunePanel(self).show(),
             "command_palette": self._open_palette,
             "keys": lambda: CheatSheet(self.commands, self).show(),
             "user_components": self.user_components.open_dialog,

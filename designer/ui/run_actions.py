@@ -10,6 +10,7 @@ from designer.graph.errors import NetwrightError
 from designer.train.queue import put_in_queue, remove_from_queue
 from designer.train.run import RunFolder
 from designer.ui.advisor_panel import AdvisorPanel
+from designer.ui.finetune_panel import FineTunePanel
 from designer.ui.message_bar import Choice
 from designer.ui.open_document import document_title
 from designer.ui.rate_panel import RatePanel
@@ -41,6 +42,8 @@ class RunActions:
         panel.curves_wanted.connect(self._show_run)
         panel.document_wanted.connect(self.open_document)
         panel.resume_wanted.connect(self._resume_run)
+        panel.finetune_wanted.connect(lambda run: FineTunePanel(window, run).show())
+        self._train.bar.finetune_clicked.connect(lambda: FineTunePanel(window).show())
         self._advance = QTimer(window)
         self._advance.setInterval(ADVANCE_MS)
         self._advance.timeout.connect(self._train.advance_queue)

@@ -32,6 +32,7 @@ class RunBar(QWidget):
     """Signals:
     start_clicked(): start a new run.
     queue_clicked(): train this too, after the run at work.
+    finetune_clicked(): fit a trained model to other data.
     resume_clicked(): go on: a paused run's process, or a new one from the last checkpoint.
     pause_clicked(), stop_clicked(): steer the running trainer.
     fetch_clicked(): bring over what a run on a host has by now.
@@ -40,6 +41,7 @@ class RunBar(QWidget):
 
     start_clicked = Signal()
     queue_clicked = Signal()
+    finetune_clicked = Signal()
     resume_clicked = Signal()
     pause_clicked = Signal()
     stop_clicked = Signal()
@@ -66,6 +68,8 @@ class RunBar(QWidget):
         )
         self.fetch.clicked.connect(self.fetch_clicked)
         self.fetch.hide()
+        self.finetune = button("Fine-tune…", "ghost", "tune-vertical", "Fit a trained model to other data")
+        self.finetune.clicked.connect(self.finetune_clicked)
         self.state = ElidedLabel("Not started")
         self.facts = ElidedLabel("", "muted")
         self.facts.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -78,8 +82,10 @@ class RunBar(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the run")
         self.progress.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        top = row(self.start, self.pause, self.resume, self.stop, self.queue, self.fetch, self.state, self.runs)
-        top.setStretch(6, 1)
+        top = row(
+            self.start, self.pause, self.resume, self.stop, self.queue, self.fetch, self.finetune, self.state, self.runs
+        )
+        top.setStretch(7, 1)
         below = row(self.progress, self.facts, gap=12)
         below.setStretch(0, 1)
         below.setStretch(1, 2)
@@ -96,6 +102,7 @@ class RunBar(QWidget):
         self.resume.setVisible(state == "paused" or state in _CAN_RESUME)
         self.stop.setVisible(working)
         self.queue.setVisible(working)
+        self.finetune.setVisible(not working)
         self.state.set_full_text((f"“{whose}”: " if whose else "") + _state_line(state, last))
         self.facts.set_full_text(_facts_line(last))
         step, start = last.get("step"), last.get("start")

@@ -47,12 +47,14 @@ class RunsPanel(QWidget):
     document_wanted(RunFolder): open the document that it froze.
     resume_wanted(RunFolder): go on with it, or start it now when it waits.
     predict_wanted(RunFolder): try it on images.
+    finetune_wanted(RunFolder): go on from it with other data.
     """
 
     curves_wanted = Signal(RunFolder)
     document_wanted = Signal(RunFolder)
     resume_wanted = Signal(RunFolder)
     predict_wanted = Signal(RunFolder)
+    finetune_wanted = Signal(RunFolder)
 
     def __init__(self, messages: MessageBar) -> None:
         super().__init__()
@@ -126,6 +128,7 @@ class RunsPanel(QWidget):
         self.document = button("Document", "small", "file-outline", "Open the document that was trained")
         self.predict = button("Predict", "small", "image-search-outline", "Try it on images")
         self.resume = button("Resume", "small", "play", "Go on from the last checkpoint")
+        self.finetune = button("Fine-tune…", "small", "tune-vertical", "Go on from its weights with other data")
         self.delete = button("Delete", "small", "trash-can-outline", "Move the run to the trash of its folder")
         self.earlier, self.later = tool("arrow-up", "Earlier in the queue"), tool("arrow-down", "Later in the queue")
         self.unqueue = tool("tray-remove", "Take it out of the queue")
@@ -134,6 +137,7 @@ class RunsPanel(QWidget):
             (self.document, self.document_wanted),
             (self.predict, self.predict_wanted),
             (self.resume, self.resume_wanted),
+            (self.finetune, self.finetune_wanted),
         ):
             made.clicked.connect(lambda _checked=False, s=signal: self._emit(s))
         self.delete.clicked.connect(self._delete)
@@ -145,7 +149,7 @@ class RunsPanel(QWidget):
         side = QWidget()
         side.setFixedWidth(SIDE_WIDTH)
         actions = row(self.curves, self.document, self.predict, 1, gap=4)
-        more = row(self.resume, self.delete, self._queue_row, 1, gap=4)
+        more = row(self.resume, self.finetune, self.delete, self._queue_row, 1, gap=4)
         side.setLayout(column(self.title, self.facts, self.note, actions, more, margins=(12, 8, 12, 8), gap=6))
         return side
 
@@ -205,7 +209,8 @@ class RunsPanel(QWidget):
         self.compare.setEnabled(len(chosen) >= 2)
         for made in (self.curves, self.document, self.predict):
             made.setEnabled(one is not None)
-        self.predict.setEnabled(one is not None and one.best is not None)
+        for made in (self.predict, self.finetune):
+            made.setEnabled(one is not None and one.best is not None)
         waits = one is not None and one.state == "queued"
         self.resume.setVisible(one is not None and one.state in ("queued", "stopped", "failed", "died", "paused"))
         self.resume.setText(" Start now" if waits else " Resume")
