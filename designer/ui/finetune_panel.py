@@ -124,7 +124,9 @@ class FineTunePanel(QDialog):
         """Runs beside the document, weights that its nodes name, published ones for its backbones, and a file."""
         folder = self._window.workspace.runs_folder
         runs = [run.path for run in runs_in(folder)] if folder is not None else []
-        for path in [start.path] * (start is not None and start.path not in runs) + runs:
+        if start is not None and start.path not in runs:
+            runs.insert(0, start.path)
+        for path in runs:
             self.start.addItem(f"Run {run_title(path.name)}", str(path))
         nodes = self._document.data.nodes if self._document is not None else []
         if any(node.weights for node in nodes):
