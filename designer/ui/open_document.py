@@ -95,7 +95,8 @@ class OpenDocument(QObject):
 
     def _on_change(self, _change: Change) -> None:
         self._later.start()
-        self._autosave.start()
+        if not self._autosave.isActive():  # edits that follow at once do not put it off
+            self._autosave.start()
 
     # -- saving ----------------------------------------------------------------------------------------------------
 

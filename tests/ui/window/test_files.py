@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 
@@ -86,6 +86,17 @@ def test_discarding_is_the_users_word(desk, qtbot):
     press(qtbot, messages, "Discard changes")
     assert workspace.document is None
     assert untitled_recoveries() == []
+
+
+def test_autosave_does_not_wait_for_the_end_of_a_series_of_edits(desk, tmp_path, qtbot):
+    workspace, _, _ = desk
+    workspace.new()
+    path = workspace.save(tmp_path / "busy.netwright")
+    timer = QTimer()
+    timer.timeout.connect(lambda: workspace.document.set_training(epochs=workspace.document.data.training.epochs + 1))
+    timer.start(50)
+    qtbot.waitUntil(autosave_path(path).exists, timeout=20_000)
+    timer.stop()
 
 
 def test_autosave_beside_the_file_and_gone_after_saving(desk, tmp_path, qtbot):
