@@ -1,5 +1,6 @@
 """Documents are saved and opened, unsaved work survives a crash, and nothing is lost without being asked about."""
 
+import itertools
 import subprocess
 import sys
 
@@ -26,7 +27,7 @@ def desk(home, qtbot):
     messages = MessageBar()
     messages.setParent(holder)
     workspace = Workspace()
-    yield workspace, FileActions(holder, workspace, messages), messages
+    yield workspace, FileActions(holder, workspace, messages, lambda path: pytest.fail(f"{path} is shown")), messages
     workspace.close_all()
 
 
@@ -92,8 +93,8 @@ def test_autosave_does_not_wait_for_the_end_of_a_series_of_edits(desk, tmp_path,
     workspace, _, _ = desk
     workspace.new()
     path = workspace.save(tmp_path / "busy.netwright")
-    timer = QTimer()
-    timer.timeout.connect(lambda: workspace.document.set_training(epochs=workspace.document.data.training.epochs + 1))
+    timer, ids = QTimer(), itertools.count()
+    timer.timeout.connect(lambda: workspace.document.add("conv.conv", title=f"Conv {next(ids)}"))
     timer.start(50)
     qtbot.waitUntil(autosave_path(path).exists, timeout=20_000)
     timer.stop()
