@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 import typer.core
 
+from designer.cli.options import Json
 from designer.cli.output import clear_errors, fail
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 
 
 class SweepGroup(typer.core.TyperGroup):
