@@ -97,6 +97,8 @@ def vision(name: str) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.1, 0.1)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
+        elif isinstance(module, nn.Linear) and not module.weight.any():  # the last layer of a transformer
+            nn.init.normal_(module.weight)
     return model
 
 

@@ -1,4 +1,4 @@
-"""Which component an operation is: layers with weights, pools, norms, activations. `tensor_layers.py` has the rest."""
+"""Which component an operation is: layers with weights, pools, norms, activations. The rest: `tensor_layers.py`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from designer.importing.drawing import Call, Flow, NoPlace, as_float
 from designer.importing.patterns import activation_of, bounds
+from designer.importing.size_layers import SIZE_OPERATIONS
 from designer.importing.tensor_layers import TENSOR_OPERATIONS, with_constant
 from nodes.basic import FUNCTIONS
 
@@ -314,5 +315,6 @@ OPERATIONS: dict[str, Callable[[Call], Given]] = {
     "ClassificationHead": _head,
     **dict.fromkeys(ACTIVATION_KINDS, _activation),
     **TENSOR_OPERATIONS,
+    **SIZE_OPERATIONS,
 }
 """By ONNX's name, or that of a block."""

@@ -83,6 +83,8 @@ def _load(path: Path) -> ModelProto:
         raise ImportFailed(f"{path}: this is no ONNX file, or it is damaged: it has no operations.")
     if len(model.graph.node) > MOST_OPERATIONS:
         raise ImportFailed(f"{path}: it has {len(model.graph.node)} operations; {MOST_OPERATIONS} can be read.")
+    if not all(isinstance(name, str) for name in _names(model.graph)):
+        raise ImportFailed(f"{path}: it is damaged: some of its names are no text.")
     if model.functions:
         from onnx.inliner import inline_local_functions
 
@@ -91,6 +93,18 @@ def _load(path: Path) -> ModelProto:
         except Exception as error:  # of its C++ part
             raise ImportFailed(f"{path}: its functions cannot be unfolded: {_first_line(error)}.") from None
     return model
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[Any]:
+    """All names in a graph and in its bodies; protobuf gives those that are no text as bytes."""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            for body in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from _names(body)
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_a_file_that_ends_its_process_ends_no_other(tmp_path):
 
 
 @pytest.mark.parametrize("model", ["mobilenet_v3_small", "vit"])
-def test_torchvision_models_are_equal_to_the_bit(model, tmp_path):
+def test_torchvision_models_are_equal(model, tmp_path):
     torch.manual_seed(0)
     if model == "vit":
         module = torchvision.models.VisionTransformer(32, 16, 1, 2, 32, 64, num_classes=7)
@@ -115,13 +115,16 @@ def test_torchvision_models_are_equal_to_the_bit(model, tmp_path):
     else:
         module, size = torchvision.models.mobilenet_v3_small(num_classes=7), (3, 64, 64)
     module.eval()
+    for layer in module.modules():  # a transformer's last layer begins at zero, which would make any two equal
+        if isinstance(layer, nn.Linear) and not layer.weight.any():
+            nn.init.normal_(layer.weight)
     found = drawn(module, tmp_path, size)
     assert found.placeholders == []
     network = compiled(found.data)
     for images in (1, 3):
         image = torch.rand(images, *size)
         with torch.no_grad():
-            torch.testing.assert_close(network(image), module(image), rtol=0, atol=1e-6)
+            torch.testing.assert_close(network(image), module(image), rtol=1e-5, atol=1e-5)
 
 
 def test_branches_on_values_are_followed_with_one_image(tmp_path):
