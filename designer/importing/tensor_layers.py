@@ -362,6 +362,7 @@ TENSOR_OPERATIONS: dict[str, Callable[[Call], Given]] = {
     "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Transpose": _transpose, "Expand": _expand, "Tile": _tile,
     "Concat": _concat, "Slice": _slice, "Split": _split, "Gather": _gather,
     "ReduceMean": _reduce("mean"), "ReduceSum": _reduce("sum"), "ReduceMax": _reduce("max"),
-    "ReduceMin": _reduce("min"), "ReduceL2": _reduce("norm"), "Softmax": _softmax(False), "LogSoftmax": _softmax(True), "Roll": _roll,
+    "ReduceMin": _reduce("min"), "ReduceL2": _reduce("norm"), "Roll": _roll,
+    "Softmax": _softmax(False), "LogSoftmax": _softmax(True),
 }  # fmt: skip
 """By ONNX's name."""
