@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,11 @@ from designer.train.run import RunFolder
 WRAPPINGS = ("state_dict", "model_state_dict", "ema_state_dict", "model", "ema", "net", "params", "module")
 """Under which names programs keep the weights beside optimizer and epoch."""
 _FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
-_DAMAGED = ("central directory", "PytorchStreamReader", "incomplete metadata", "HeaderTooLarge", "InvalidHeader",
-            "HeaderTooSmall", "Ran out of input", "EOF", "unexpected end", "pickle data was truncated")  # fmt: skip
+_DAMAGED = (
+    "central directory", "PytorchStreamReader", "incomplete metadata", "HeaderTooLarge", "InvalidHeader",
+    "deserializing header", "Ran out of input", "EOF", "unexpected end", "pickle data was truncated",
+)  # fmt: skip
+"""What the readers say of a file that has lost a part."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def read_state(path: Path, who: str = "") -> State:
     except FileNotFoundError:
         raise NetwrightError(f"{before}there is no file {path}. Choose where its weights are.") from None
     except Exception as error:  # every reader has its own
-        raise NetwrightError(f"{before}{path} cannot be read as weights: {_reason(str(error), error)}") from None
+        raise NetwrightError(f"{before}{path} cannot be read as weights: {_reason(path, error)}") from None
     tensors = _tensors(held)
     if not tensors:
         raise NetwrightError(f"{before}{path} holds no tensors by name. A plain state_dict is needed.")
@@ -62,17 +66,28 @@ def read_state(path: Path, who: str = "") -> State:
     return State(path, tensors, [str(n) for n in names] if isinstance(names, (list, tuple)) else [])
 
 
-def _reason(text: str, error: Exception) -> str:
+def _reason(path: Path, error: Exception) -> str:
     """Why a file cannot be read, and what to do, in words."""
+    text = str(error)
     if foreign := _FOREIGN.search(text):
         return (
             f"it holds Python objects ({foreign[1]}), and opening those would run code of the file, so it is refused. "
             'Where the model was made, save its tensors alone: torch.save(model.state_dict(), "weights.pt").'
         )
     first = text.strip().splitlines()[0][:160] if text.strip() else type(error).__name__
-    if any(word in text for word in _DAMAGED) or isinstance(error, EOFError):
+    if any(word in text for word in _DAMAGED) or isinstance(error, EOFError) or _is_torn_zip(path):
         return f"it is damaged or was cut off ({first}). Copy it here again."
     return f"{first}. A .safetensors file, or a torch file with a plain state_dict, is needed."
+
+
+def _is_torn_zip(path: Path) -> bool:
+    """Whether it begins as torch's files do, which are zip archives, and has lost its end, where their index is."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(4) == b"PK\x03\x04"
+        return begins and not zipfile.is_zipfile(path)
+    except OSError:
+        return False
 
 
 def _tensors(held: Any) -> dict[str, Tensor]:

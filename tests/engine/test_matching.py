@@ -257,11 +257,12 @@ def test_a_pickle_with_code_is_refused_and_says_what_to_do(tmp_path: Path) -> No
         read_state(tmp_path / "best.pt")
 
 
+@pytest.mark.parametrize("length", [100, 2000, 5000, 39_000])
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
-def test_a_file_that_was_cut_off_is_said(suffix: str, tmp_path: Path) -> None:
-    path, state = tmp_path / f"cut.{suffix}", {"a": torch.zeros(1000)}
+def test_a_file_that_was_cut_off_is_said(suffix: str, length: int, tmp_path: Path) -> None:
+    path, state = tmp_path / f"cut.{suffix}", {f"layer{i}": torch.rand(1000) for i in range(10)}
     torch.save(state, path) if suffix == "pt" else save_file(state, path)
-    path.write_bytes(path.read_bytes()[:2000])
+    path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(NetwrightError, match=r"is damaged or was cut off \(.*Copy it here again"):
         read_state(path)
 
