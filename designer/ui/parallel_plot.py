@@ -97,7 +97,7 @@ class ParallelPlot(pg.PlotWidget):
         self._tip = pg.TextItem(anchor=(0, 1))
         self._tip.setZValue(20)
         self.setBackground(theme.current().panel)
-        theme.manager.changed.connect(lambda _theme: self._draw())
+        theme.manager.changed.connect(self._on_theme)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
@@ -120,6 +120,9 @@ class ParallelPlot(pg.PlotWidget):
         """Whether a trial passes through every part that was dragged."""
         line = self.places[number]
         return all((y := line[i]) is not None and low <= y <= high for i, (low, high) in self.brushes.items())
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self._draw()
 
     def _draw(self) -> None:
         self.setBackground(theme.current().panel)

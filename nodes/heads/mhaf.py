@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from nodes.conv import ConvNormAct
 from nodes.heads.yolov8 import YOLOv8Head, separable_tower
 from nodes.heads.yolov10 import YOLOv10Head
 from nodes.rephms import RepLKConv
-from nodes.sdk.declare import component
+from nodes.sdk.declare import Dim, Range, Stride, component
 from nodes.types import Predictions
 
 PAPER = "Yang et al. 2025, arXiv:2502.04656; two heads: Wang et al. 2024, YOLOv10, arXiv:2405.14458"
@@ -55,6 +55,18 @@ class MHAFHead(YOLOv10Head):
     """
 
     task: ClassVar[str] = "detect"
+
+    def __init__(
+        self,
+        channels: Annotated[tuple[int, ...], Dim("C_")],
+        strides: Annotated[tuple[int, ...], Stride("levels")],
+        num_classes: Annotated[int, Range(1, 10000)] = 80,
+        reg_max: Annotated[int, Range(2, 64)] = 16,
+        box_gain: Annotated[float, Range(0, 100)] = 7.5,
+        cls_gain: Annotated[float, Range(0, 100)] = 0.5,
+        dfl_gain: Annotated[float, Range(0, 100)] = 1.5,
+    ) -> None:
+        super().__init__(channels, strides, num_classes, reg_max, box_gain, cls_gain, dfl_gain)
 
     @staticmethod
     def _single(

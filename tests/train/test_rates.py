@@ -95,8 +95,8 @@ def test_the_process_speaks_in_lines_and_ends_with_its_parent(tiny):
 
 def test_the_process_says_what_is_wrong():
     command = [sys.executable, "-P", "-m", "designer.train.rate_finder"]
-    done = subprocess.run(
-        command, input=GraphData(name="Nothing").model_dump_json() + "\n", capture_output=True, text=True, timeout=200
-    )
-    assert done.returncode == 2
-    assert "has no layers" in json.loads(done.stdout)["error"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write(GraphData(name="Nothing").model_dump_json() + "\n")
+        process.stdin.flush()  # and stays open: its end would end the process
+        assert "has no layers" in json.loads(process.stdout.readline())["error"]
+        assert process.wait(60) == 2

@@ -49,7 +49,7 @@ class TensorPanel(QFrame):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._plot: Any = None
         self._figures: Mapping[str, Any] | None = None
-        theme.manager.changed.connect(lambda _theme: self._draw())
+        theme.manager.changed.connect(self._on_theme)
         self.hide()
 
     def show_tensor(self, tensor: Mapping[str, Any]) -> None:
@@ -82,6 +82,9 @@ class TensorPanel(QFrame):
         self._state.show()
         if self._plot is not None:
             self._plot.hide()
+
+    def _on_theme(self, _theme: theme.Theme) -> None:
+        self._draw()
 
     def _draw(self) -> None:
         """The histogram; pyqtgraph, which takes 0.4 s to import, comes with the first."""

@@ -178,7 +178,7 @@ def test_what_cannot_be_read_is_said_and_recent_data_come_back(opened, qtbot, tm
     asked = []
     window.engine.ask = lambda method, params, *_take: asked.append((method, params))
     drop(window, model)
-    assert asked == [("import_table", {"path": str(model)})]
+    assert [(method, params["path"]) for method, params in asked] == [("import_model", str(model))]
 
 
 def test_the_grid_draws_and_asks_for_what_is_in_sight_alone(home, qtbot):
