@@ -15,10 +15,11 @@ run: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/netwright demo
 
-# Tests of the components, files and commands run side by side; those with windows, engines and trainers one by one.
+# Tests of the components, files and commands first; those with windows, engines and trainers keep to one of two processes
+# by file.
 test: $(VENV)/installed
 	OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n 2 $(BESIDE)
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest $(addprefix --ignore ,$(BESIDE))
+	OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(BESIDE))
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
