@@ -217,7 +217,7 @@ def test_batches_depend_neither_on_workers_nor_on_the_cache(tmp_path):
         loader = make_loader(splits.train, "semantic", 3, shuffle=True, workers=workers, seed=4)
         for _ in range(2):
             splits.train.epoch += 1
-            loader.sampler.generator.manual_seed(int(splits.train.epoch))
+            loader.batch_sampler.generator.manual_seed(int(splits.train.epoch))
             for batch in loader:
                 yield batch.images.clone(), batch.targets.clone()
 
