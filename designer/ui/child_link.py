@@ -31,7 +31,12 @@ class ChildLink(QObject):
         """Whether there is a process."""
         return self._process is not None
 
-    def start(self, arguments: Sequence[str]) -> None:
+    @property
+    def pid(self) -> int:
+        """Of the process; 0 without one."""
+        return int(self._process.processId()) if self._process is not None else 0
+
+    def start(self, arguments: Sequence[str] = ()) -> None:
         """Start the process; one that runs is ended before."""
         self.stop()
         self._said = ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QProcess, Qt, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QDialog, QProgressBar, QVBoxLayout, QWidget
 
 from designer.graph.document import Document
+from designer.ui.child_link import ChildLink
 from designer.ui.open_document import document_title
 from designer.ui.widgets import button, column, label, row
 
@@ -34,56 +33,33 @@ class RateLink(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._process: QProcess | None = None
-        self._said = ""
+        self._child = ChildLink("designer.train.rate_finder", "The process")
+        self._child.told.connect(self._take)
+        self._child.ended.connect(self.failed)
 
     @property
     def pid(self) -> int:
         """Of the process at work; 0 without one."""
-        return int(self._process.processId()) if self._process is not None else 0
+        return self._child.pid
 
     def start(self, document: Document) -> None:
         """Sweep for the document as it is now."""
-        self.stop()
-        self._said = ""
-        self._process = QProcess(self)
-        self._process.readyReadStandardOutput.connect(self._on_output)
-        self._process.readyReadStandardError.connect(self._on_error_output)
-        self._process.finished.connect(self._on_finished)
-        self._process.start(sys.executable, ["-P", "-m", "designer.train.rate_finder"])
-        self._process.write(document.data.model_dump_json().encode() + b"\n")
+        self._child.start()
+        self._child.write(document.data.model_dump(mode="json"))
 
     def stop(self) -> None:
         """End the process, if there is one."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.blockSignals(True)  # nobody waits for its last words
-            process.kill()
-            process.waitForFinished(1000)
-            process.deleteLater()
+        self._child.stop()
 
-    def _on_output(self) -> None:
-        while self._process is not None and self._process.canReadLine():
-            answer = json.loads(bytes(self._process.readLine().data()))
-            if "found" in answer:
-                self.stop()
-                self.found.emit(answer["found"])
-            elif "error" in answer:
-                self.stop()
-                self.failed.emit(str(answer["error"]))
-            else:
-                (self.started if "started" in answer else self.stepped).emit(answer)
-
-    def _on_error_output(self) -> None:
-        if self._process is not None:
-            text = bytes(self._process.readAllStandardError().data()).decode(errors="replace").strip()
-            self._said = text.rpartition("\n")[2] or self._said
-
-    def _on_finished(self, code: int) -> None:
-        self._on_output()
-        if self._process is not None:
+    def _take(self, answer: dict[str, Any]) -> None:
+        if "found" in answer:
             self.stop()
-            self.failed.emit(f"The process ended unexpectedly (exit code {code}). {self._said}".strip())
+            self.found.emit(answer["found"])
+        elif "error" in answer:
+            self.stop()
+            self.failed.emit(str(answer["error"]))
+        else:
+            (self.started if "started" in answer else self.stepped).emit(answer)
 
 
 class RatePanel(QDialog):
