@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
 from designer.data.transforms import PAD, as_boxes, colour
@@ -39,6 +39,18 @@ class Sample:
         return Sample(self.image, self.boxes[keep], self.labels[keep], masks)
 
 
+def affine(
+    settings: TrainingSettings, fill: dict[Any, Any], interpolation: InterpolationMode = InterpolationMode.NEAREST
+) -> list[v2.Transform]:
+    """Rotation, shift, zoom and shear as far as they are wanted: one step or none; `fill` is what comes in by type."""
+    if not (settings.rotate or settings.translate or settings.scale or settings.shear):
+        return []
+    move = (settings.translate, settings.translate) if settings.translate else None
+    scale = (1 - settings.scale, 1 + settings.scale) if settings.scale else None
+    shear = [-settings.shear, settings.shear] * 2 if settings.shear else None
+    return [v2.RandomAffine(settings.rotate, move, scale, shear, interpolation, fill)]
+
+
 class Augment:
     """Makes a training sample of the model's size from an image of a data set, and from others by chance.
 
@@ -53,14 +65,8 @@ class Augment:
         self, settings: TrainingSettings, size: tuple[int, int], load: Callable[[int], Sample | None], count: int
     ) -> None:
         self.settings, self.size, self.load, self.count = settings, size, load, count
-        steps: list[v2.Transform] = []
-        if settings.rotate or settings.translate or settings.scale or settings.shear:
-            move = (settings.translate, settings.translate) if settings.translate else None
-            scale = (1 - settings.scale, 1 + settings.scale) if settings.scale else None
-            shear = [-settings.shear, settings.shear] * 2 if settings.shear else None
-            steps += [
-                v2.RandomAffine(settings.rotate, move, scale, shear, fill={tv_tensors.Image: PAD, tv_tensors.Mask: 0})
-            ]
+        steps = affine(settings, {tv_tensors.Image: PAD, tv_tensors.Mask: 0})
+        if steps:
             steps += [v2.ClampBoundingBoxes()]
         steps += [v2.RandomHorizontalFlip(settings.flip), v2.RandomVerticalFlip(settings.flip_vertical)]
         self.crop = v2.RandomResizedCrop(list(size), scale=(settings.crop_area, 1.0), antialias=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
 from designer.data import shapes
-from designer.data.augment import below, between, chance
+from designer.data.augment import affine, below, between, chance
 from designer.data.class_maps import IGNORED
 from designer.data.errors import DataError
 from designer.data.images import Cache, NoCache, read_image
@@ -72,13 +71,7 @@ class MapAugment:
         self, settings: TrainingSettings, size: tuple[int, int], load: Callable[[int], MapSample | None], count: int
     ) -> None:
         self.settings, self.size, self.load, self.count = settings, size, load, count
-        steps: list[v2.Transform] = []
-        if settings.rotate or settings.translate or settings.scale or settings.shear:
-            move = (settings.translate, settings.translate) if settings.translate else None
-            scale = (1 - settings.scale, 1 + settings.scale) if settings.scale else None
-            shear = [-settings.shear, settings.shear] * 2 if settings.shear else None
-            fill: dict[Any, Any] = {tv_tensors.Image: PAD, tv_tensors.Mask: IGNORED}
-            steps.append(v2.RandomAffine(settings.rotate, move, scale, shear, InterpolationMode.BILINEAR, fill))
+        steps = affine(settings, {tv_tensors.Image: PAD, tv_tensors.Mask: IGNORED}, InterpolationMode.BILINEAR)
         self.crop = v2.RandomResizedCrop(list(size), scale=(settings.crop_area, 1.0), antialias=True)
         steps += [v2.RandomHorizontalFlip(settings.flip), v2.RandomVerticalFlip(settings.flip_vertical)]
         self.steps = v2.Compose([*steps, *colour(settings.jitter)])
