@@ -14,8 +14,8 @@ from designer.data import shapes
 from designer.data.augment import Augment, Sample, on_resized
 from designer.data.classification import ClassificationDataset, ShapesClasses
 from designer.data.errors import DataError
-from designer.data.images import Cache, NoCache, make_cache, read_image
-from designer.data.items import COLLATE, Item, TrainingItems
+from designer.data.images import Cache, NoCache, make_cache, read_fitted, read_image
+from designer.data.items import COLLATE, Item, SampledItems
 from designer.data.masks import quarter, rasterise, to_runs, with_outlines
 from designer.data.readers import read_parts
 from designer.data.records import Part, Record
@@ -99,43 +99,22 @@ def _shapes(settings: DataSettings, image_size: tuple[int, int], task: str, trai
     return DataSplits(make("train", settings.train_images), make("val", settings.val_images), names, [])
 
 
-class BoxItems(TrainingItems):
-    """Images with boxes, and masks where wanted, by `load`: each fits the model's input, the longer side exactly."""
+class BoxItems(SampledItems[Sample]):
+    """Images with boxes, and masks where wanted: each fits the model's input, the longer side exactly."""
 
-    def __init__(self, size: tuple[int, int], training: TrainingSettings | None, count: int) -> None:
-        super().__init__(training)
-        self.size, self.count = size, count
-        self.augment = Augment(training, size, self.fitting, count) if training else None
+    def augmentation(self, training: TrainingSettings) -> Augment:
+        return Augment(training, self.size, self.fitting, self.count)
 
-    def set_training(self, training: TrainingSettings) -> None:
-        self.augment = Augment(training, self.size, self.fitting, self.count)
+    def untouched(self, sample: Sample, name: str) -> Item:
+        return fitted(sample, self.size, name)
 
-    def __len__(self) -> int:
-        return self.count
-
-    def name(self, index: int) -> str:
-        """What a message calls the image."""
-        raise NotImplementedError
-
-    def load(self, index: int) -> Sample | None:
-        """The image as it is stored, with its objects; None if it cannot be read."""
-        raise NotImplementedError
-
-    def __getitem__(self, index: int) -> Item:
-        sample = self.load(index) if self.augment is None else self.fitting(index)
-        if sample is None:
-            return Item(None, name=self.name(index))
-        if self.augment is None:
-            return fitted(sample, self.size, self.name(index))
-        with self.seeded(index):
-            made = self.augment(sample, int(self.epoch))
-        item = Item(made.image, made.boxes, made.labels, name=self.name(index))
-        if made.masks is not None:
-            item.masks = quarter(made.masks)
+    def augmented(self, sample: Sample, name: str) -> Item:
+        item = Item(sample.image, sample.boxes, sample.labels, name=name)
+        if sample.masks is not None:
+            item.masks = quarter(sample.masks)
         return item
 
     def fitting(self, index: int) -> Sample | None:
-        """The image as large as fits the model's input; None if it cannot be read."""
         sample = self.load(index)
         if sample is None:
             return None
@@ -166,13 +145,9 @@ class DetectionDataset(BoxItems):
         return Sample(image, *self._objects(index, (image.shape[-2], image.shape[-1]))) if image is not None else None
 
     def fitting(self, index: int) -> Sample | None:
-        found = self.cache.get(index)
+        found = read_fitted(self.records[index].path, index, self.size, self.cache)
         if found is None:
-            image = read_image(self.records[index].path)
-            if image is None:
-                return None
-            found = resized_to_fit(image, self.size), (image.shape[-2], image.shape[-1])
-            self.cache.put(index, *found)
+            return None
         image, original = found
         return on_resized(image, original, *self._objects(index, original))
 

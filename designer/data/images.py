@@ -22,6 +22,7 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
 from designer.data.pixels import BROKEN, as_rgb
+from designer.data.transforms import resized_to_fit
 
 SHARE = 0.5
 """Most of the free memory, or of the free disk, that a cache takes."""
@@ -56,6 +57,18 @@ class Cache(Protocol):
 
     def put(self, index: int, image: Tensor, original: tuple[int, int]) -> None:
         """Keeps an image if there is room."""
+
+
+def read_fitted(path: Path, index: int, size: tuple[int, int], cache: Cache) -> Fitted | None:
+    """An image file as large as fits `size`, from the cache where it is in there; None if it cannot be read."""
+    found = cache.get(index)
+    if found is None:
+        image = read_image(path)
+        if image is None:
+            return None
+        found = resized_to_fit(image, size), (image.shape[-2], image.shape[-1])
+        cache.put(index, *found)
+    return found
 
 
 class NoCache:

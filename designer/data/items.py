@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from torch.utils.data import Dataset
 from designer.data.masks import Runs
 from designer.data.transforms import Fit, to_float
 from designer.graph.training import TrainingSettings
+
+S = TypeVar("S")
+"""An image with its targets, as a data set loads it."""
 
 
 @dataclass
@@ -83,6 +86,62 @@ class TrainingItems(Dataset[Item]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, int(self.epoch), index)) & (2**63 - 1))
             yield
+
+
+class Augmenting(Protocol[S]):
+    """Makes a training sample of the model's size from one that fits it."""
+
+    def __call__(self, first: S, epoch: int) -> S:
+        """A sample of the wanted size; `epoch` counts from 0."""
+
+
+class SampledItems(TrainingItems, Generic[S]):
+    """Items of images with what belongs to each pixel or place, by `load`; `training` None for validation."""
+
+    def __init__(self, size: tuple[int, int], training: TrainingSettings | None, count: int) -> None:
+        super().__init__(training)
+        self.size, self.count = size, count
+        self.augment = self.augmentation(training) if training else None
+
+    def augmentation(self, training: TrainingSettings) -> Augmenting[S]:
+        """What augments by these settings."""
+        raise NotImplementedError
+
+    def name(self, index: int) -> str:
+        """What a message calls the image."""
+        raise NotImplementedError
+
+    def load(self, index: int) -> S | None:
+        """The image as it is stored, with its targets; None if it cannot be read."""
+        raise NotImplementedError
+
+    def fitting(self, index: int) -> S | None:
+        """The image as large as fits the model's input; None if it cannot be read."""
+        raise NotImplementedError
+
+    def untouched(self, sample: S, name: str) -> Item:
+        """An item for validation, with the truth of the original."""
+        raise NotImplementedError
+
+    def augmented(self, sample: S, name: str) -> Item:
+        """An item of what the augmentation has made."""
+        raise NotImplementedError
+
+    def set_training(self, training: TrainingSettings) -> None:
+        self.augment = self.augmentation(training)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Item:
+        sample = self.load(index) if self.augment is None else self.fitting(index)
+        if sample is None:
+            return Item(None, name=self.name(index))
+        if self.augment is None:
+            return self.untouched(sample, self.name(index))
+        with self.seeded(index):
+            made = self.augment(sample, int(self.epoch))
+        return self.augmented(made, self.name(index))
 
 
 def collate_detection(items: list[Item]) -> Batch:

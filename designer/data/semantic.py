@@ -16,8 +16,8 @@ from designer.data import shapes
 from designer.data.augment import affine, below, between, chance
 from designer.data.class_maps import IGNORED
 from designer.data.errors import DataError
-from designer.data.images import Cache, NoCache, read_image
-from designer.data.items import Item, TrainingItems
+from designer.data.images import Cache, NoCache, read_fitted, read_image
+from designer.data.items import Item, SampledItems
 from designer.data.masks import rasterise
 from designer.data.records import Record
 from designer.data.transforms import PAD, colour, letterbox, resized_to_fit, scale_to_fit
@@ -122,45 +122,24 @@ def _laid(parts: Sequence[tuple[MapSample, tuple[int, int]]], size: tuple[int, i
     return MapSample(image, classes)
 
 
-class MapItems(TrainingItems):
-    """Images with class maps, by `load`; `training` None for validation."""
+class MapItems(SampledItems[MapSample]):
+    """Images with class maps."""
 
-    def __init__(self, size: tuple[int, int], training: TrainingSettings | None, count: int) -> None:
-        super().__init__(training)
-        self.size, self.count = size, count
-        self.augment = MapAugment(training, size, self.fitting, count) if training else None
+    def augmentation(self, training: TrainingSettings) -> MapAugment:
+        return MapAugment(training, self.size, self.fitting, self.count)
 
-    def set_training(self, training: TrainingSettings) -> None:
-        self.augment = MapAugment(training, self.size, self.fitting, self.count)
+    def untouched(self, sample: MapSample, name: str) -> Item:
+        return fitted_map(sample, self.size, name)
 
-    def __len__(self) -> int:
-        return self.count
-
-    def name(self, index: int) -> str:
-        """What a message calls the image."""
-        raise NotImplementedError
-
-    def load(self, index: int) -> MapSample | None:
-        """The image as it is stored; None if it cannot be read."""
-        raise NotImplementedError
+    def augmented(self, sample: MapSample, name: str) -> Item:
+        return Item(sample.image, name=name, classes=sample.classes[0])
 
     def fitting(self, index: int) -> MapSample | None:
-        """The image as large as fits the model's input; None if it cannot be read."""
         sample = self.load(index)
         if sample is None:
             return None
         image = resized_to_fit(sample.image, self.size)
         return MapSample(image, resized_classes(sample.classes, (image.shape[-2], image.shape[-1])))
-
-    def __getitem__(self, index: int) -> Item:
-        sample = self.load(index) if self.augment is None else self.fitting(index)
-        if sample is None:
-            return Item(None, name=self.name(index))
-        if self.augment is None:
-            return fitted_map(sample, self.size, self.name(index))
-        with self.seeded(index):
-            made = self.augment(sample, int(self.epoch))
-        return Item(made.image, name=self.name(index), classes=made.classes[0])
 
 
 def fitted_map(sample: MapSample, size: tuple[int, int], name: str) -> Item:
@@ -194,13 +173,9 @@ class MaskDataset(MapItems):
         return MapSample(image, self._classes(index, (image.shape[-2], image.shape[-1]))) if image is not None else None
 
     def fitting(self, index: int) -> MapSample | None:
-        found = self.cache.get(index)
+        found = read_fitted(self.records[index].path, index, self.size, self.cache)
         if found is None:
-            image = read_image(self.records[index].path)
-            if image is None:
-                return None
-            found = resized_to_fit(image, self.size), (image.shape[-2], image.shape[-1])
-            self.cache.put(index, *found)
+            return None
         image, original = found
         return MapSample(image, resized_classes(self._classes(index, original), (image.shape[-2], image.shape[-1])))
 
