@@ -15,10 +15,11 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QLineEdit, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QLineEdit, QWidget
 
 from designer.graph.document import Document
 from designer.ui import theme, wording
+from designer.ui.tables import sorted_table
 from designer.ui.widgets import button, column, label, row
 
 COLUMNS = ("Node", "Component", "Output", "Parameters", "Deployed", "MACs", "Activations")
@@ -91,22 +92,9 @@ class LayersTable(QWidget):
         self.sorted.setSortRole(_SORT)
         self.sorted.setFilterKeyColumn(-1)
         self.sorted.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.view = QTableView()
-        self.view.setModel(self.sorted)
-        self.view.setFrameShape(QFrame.Shape.NoFrame)
-        self.view.setSortingEnabled(True)
+        self.view = sorted_table(self.sorted, "Layers", (170, 150, 200, 100, 100, 100, 100))
         self.view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
-        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.view.setShowGrid(False)
-        self.view.setWordWrap(False)
-        self.view.verticalHeader().hide()
-        self.view.verticalHeader().setDefaultSectionSize(26)
-        self.view.horizontalHeader().setHighlightSections(False)
-        for section, width in enumerate((170, 150, 200, 100, 100, 100, 100)):
-            self.view.setColumnWidth(section, width)
         self.view.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        self.view.setAccessibleName("Layers")
         self.filter = QLineEdit()
         self.filter.setPlaceholderText("Filter")
         self.filter.setAccessibleName("Filter layers")

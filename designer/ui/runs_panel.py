@@ -8,7 +8,6 @@ from pathlib import Path
 from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFrame,
     QLineEdit,
     QPlainTextEdit,
@@ -34,6 +33,7 @@ from designer.ui import wording
 from designer.ui.message_bar import Choice, MessageBar
 from designer.ui.run_bar import run_title
 from designer.ui.runs_model import SORT, RunsModel
+from designer.ui.tables import sorted_table
 from designer.ui.widgets import ElidedLabel, button, column, label, row, tool
 
 REFRESH_MS = 1000
@@ -96,23 +96,9 @@ class RunsPanel(QWidget):
         self._show_side()
 
     def _make_view(self) -> QTableView:
-        view = QTableView()
-        view.setModel(self.sorted)
-        view.setFrameShape(QFrame.Shape.NoFrame)
-        view.setSortingEnabled(True)
+        view = sorted_table(self.sorted, "Runs", _WIDTHS)
         view.sortByColumn(4, Qt.SortOrder.DescendingOrder)
-        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        view.setShowGrid(False)
-        view.setWordWrap(False)
-        view.verticalHeader().hide()
-        view.verticalHeader().setDefaultSectionSize(26)
-        header = view.horizontalHeader()
-        header.setHighlightSections(False)
-        for section, width in enumerate(_WIDTHS):
-            view.setColumnWidth(section, width)
-        header.setStretchLastSection(True)
-        view.setAccessibleName("Runs")
+        view.horizontalHeader().setStretchLastSection(True)
         view.doubleClicked.connect(lambda _index: self._emit(self.curves_wanted))
         QShortcut(QKeySequence.StandardKey.Delete, view, self._delete, context=Qt.ShortcutContext.WidgetShortcut)
         return view

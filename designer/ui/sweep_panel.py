@@ -23,6 +23,7 @@ from designer.ui.message_bar import MessageBar
 from designer.ui.run_bar import run_title
 from designer.ui.sweep_form import SweepForm
 from designer.ui.sweep_model import SORT, TrialsModel, short
+from designer.ui.tables import sorted_table
 from designer.ui.widgets import ElidedLabel, button, column, row, tool
 
 if TYPE_CHECKING:
@@ -84,24 +85,13 @@ class SweepPanel(QWidget):
         self._show_buttons()
 
     def _make_view(self) -> QTableView:
-        view = QTableView()
-        view.setModel(self.sorted)
-        view.setFrameShape(QFrame.Shape.NoFrame)
-        view.setSortingEnabled(True)
+        view = sorted_table(self.sorted, "Trials")
         view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
-        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        view.setShowGrid(False)
-        view.setWordWrap(False)
-        view.verticalHeader().hide()
-        view.verticalHeader().setDefaultSectionSize(26)
-        view.horizontalHeader().setHighlightSections(False)
         view.horizontalHeader().setStretchLastSection(True)
         view.horizontalHeader().setDefaultSectionSize(104)
         view.horizontalHeader().setMinimumSectionSize(56)
         self.model.modelReset.connect(self._set_widths)
-        view.setAccessibleName("Trials")
         return view
 
     def _set_widths(self) -> None:
