@@ -106,7 +106,7 @@ def main() -> None:
         take(window, "layers-light")
         broken = window.workspace.document
         broken.set_param(broken.order()[4], "out_channels", 65537)
-        broken.disconnect(broken.data.wires[-2])
+        broken.disconnect(broken.wires_into(broken.order()[6])[0])
         window.commands["show_problems"].trigger()
         wait(app, lambda w=window: len(w.problems.rows) > 1)
         take(window, "problems-light")
