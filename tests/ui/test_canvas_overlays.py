@@ -86,6 +86,14 @@ def test_the_minimap_follows_edits(view, qtbot):
     assert view.rect().contains(view.minimap.geometry())
 
 
+def test_the_minimap_follows_the_theme(view, qtbot):
+    view.viewer.look_at(QPointF(0, 0), 1.5)
+    for shades in (theme.LIGHT, theme.DARK):
+        view.set_theme(shades)
+        card = view.mirror.look.card
+        qtbot.waitUntil(lambda card=card: view.minimap.grab().toImage().pixelColor(3, 3) == card)
+
+
 def test_ctrl_f_finds_nodes_and_steps_through_them(view):
     QTest.keyClick(view.viewer, Qt.Key.Key_F, CTRL)
     assert view.find_bar.isVisible()

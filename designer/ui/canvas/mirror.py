@@ -123,6 +123,7 @@ class Mirror:
             frame.follow()
         self.viewer.far.touch_all(self.items())
         self.viewer.scene().update()
+        self.on_touched()
 
     def area(self) -> QRectF:
         """What the nodes take up; empty when there are none."""
