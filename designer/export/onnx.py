@@ -207,9 +207,9 @@ class _Export:
 
     def _compare(self, session: nn.Module, size: tuple[int, int], batch: int) -> Difference:
         images = [sample_image((*shape[:2], *size), batch) for shape in self.compiled.input_shapes]
-        with torch.no_grad():
-            expected = self.compiled.model(*images)
         try:
+            with torch.no_grad():
+                expected = self.compiled.model(*images)
             got = session(*images)
         except Exception as error:  # whatever the runtime raises
             if size != self.compiled.image_size:

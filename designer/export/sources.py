@@ -118,6 +118,12 @@ class _Plain(ast.NodeTransformer):
             return self.visit(node.slice.elts[0])
         return self.generic_visit(node)
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        # `Int[Tensor, " B"] | Float[Tensor, "B K"]` are two kinds of tensor, and one once they are plain.
+        plain = self.generic_visit(node)
+        assert isinstance(plain, ast.BinOp)
+        return plain.left if ast.dump(plain.left) == ast.dump(plain.right) else plain
+
 
 def _decorators(tree: ast.AST) -> Iterator[ast.expr]:
     for node in ast.walk(tree):

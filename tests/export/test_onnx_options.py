@@ -109,13 +109,15 @@ def test_refusals_say_what_to_do(tmp_path, catalogue, monkeypatch):
     with pytest.raises(NetwrightError, match="opset is 5"):
         onnx_options(opset=5)
     doc = Document.new("Fixed", catalogue)
-    image = doc.add("io.image_input", height=64, width=64)
-    stem, head = doc.add("backbone.csp_darknet"), doc.add("head.ssd_head")
-    for name, value in {"boxes_per_cell": (4, 4, 4), "scales": (6, 13, 26, 51), "steps": ()}.items():
-        doc.set_param(head, name, value)
-    doc.connect(image, stem)
-    for level in ("p3", "p4", "p5"):
-        doc.connect(stem, head, level)
+    image, head = doc.add("io.image_input", height=64, width=64), doc.add("head.classification_head", num_classes=3)
+    halved, quartered = (doc.add("conv.conv_norm_act", out_channels=8, stride=stride) for stride in (2, 4))
+    enlarged, joined = doc.add("resize.interpolate", size=(32, 32)), doc.add("fusion.concat")
+    doc.connect(image, halved)
+    doc.connect(image, quartered)
+    doc.connect(quartered, enlarged)
+    doc.connect(halved, joined)
+    doc.connect(enlarged, joined)
+    doc.connect(joined, head)
     with pytest.raises(ExportError, match=r"64 x 64 pixels.*fixed size"):
         export_onnx(doc.data, tmp_path / "m.onnx", options=OnnxOptions(free_size=True))
     monkeypatch.setitem(sys.modules, "openvino", None)
