@@ -1,5 +1,6 @@
 """Shared by all tests: no screen, few threads, small documents drawn through the Python API."""
 
+import functools
 import itertools
 import os
 
@@ -15,6 +16,17 @@ def catalogue():
     from nodes.sdk.discover import library
 
     return library().catalogue
+
+
+@pytest.fixture(scope="session")
+def one_onnx_table():
+    """The exporter's table of operators, made once: each export parses 500 functions for it, over a second."""
+    from torch.onnx._internal.exporter import _registration
+
+    with pytest.MonkeyPatch.context() as patch:
+        made = functools.cache(_registration.ONNXRegistry.from_torchlib)
+        patch.setattr(_registration.ONNXRegistry, "from_torchlib", made)
+        yield
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from designer.export.weights import sample_image
 from designer.graph.errors import EditError, GraphError, NetwrightError
 from nodes.types import Detections
 
+pytestmark = pytest.mark.usefixtures("one_onnx_table")
+
 
 def state_of(document):
     """A compiled document whose norms have seen images and whose head finds boxes of many sizes and scores.

@@ -20,6 +20,8 @@ from nodes.reparam import fuse
 from nodes.types import Predictions
 from tests.export.test_export import weights  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.usefixtures("one_onnx_table")
+
 
 def session_of(path):
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -27,6 +27,9 @@ Map = Float[Tensor, "B C H W"]
 EVEN, ODD = (32, 64), (37, 53)
 """Height and width of the largest map a component gets. EVEN survives five halvings, and is not square."""
 
+SMALL = (8, 16)
+"""The same for what does not halve its map five times, where only equality or the type of numbers matters."""
+
 CELL = 8
 """Image pixels per cell of that map."""
 
@@ -91,6 +94,12 @@ def _value(port: Port, wire: int, size: tuple[int, int], batch: int, generator: 
     if port.kind == "ids":
         return torch.randint(0, 10, shape, generator=generator)
     return torch.randn(shape, generator=generator)
+
+
+def least_size(spec: ComponentSpec) -> tuple[int, int]:
+    """Cells of the largest map that a component needs at least: a whole backbone has an image to halve five times."""
+    # HRFPN averages its finest map down sixteenfold.
+    return EVEN if spec.category == "backbone" or spec.id == "neck.hrfpn" else SMALL
 
 
 def infos_of(spec: ComponentSpec, values: dict[str, Any]) -> dict[str, Info]:

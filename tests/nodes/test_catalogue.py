@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nodes.sdk.build import TensorInfo, call_order, output_infos
 from nodes.sdk.discover import library
 from nodes.sdk.errors import BadInput
-from tests.nodes.fixtures import CELL, EVEN, ODD, dim_size, infos_of, inputs_for
+from tests.nodes.fixtures import CELL, EVEN, ODD, dim_size, infos_of, inputs_for, least_size
 
 REGISTRY = library()
 every_component = pytest.mark.parametrize("component_id", sorted(REGISTRY.catalogue))
@@ -182,9 +182,11 @@ def test_odd_sizes_run_or_are_refused_in_words(component_id: str) -> None:
 @every_component
 @torch.no_grad()
 def test_runs_in_mixed_precision(component_id: str) -> None:
-    module = built(component_id)
-    expected = tensors(run(module, component_id))
+    # One small map: where a processor has no instructions for bfloat16, a convolution takes a hundred times as long.
+    size = least_size(REGISTRY.spec(component_id))
+    module = make(component_id, size).eval()
+    expected = tensors(run(module, component_id, size, batch=1))
     with torch.autocast("cpu", torch.bfloat16):
-        found = tensors(run(module, component_id))
+        found = tensors(run(module, component_id, size, batch=1))
     assert [t.shape for t in found] == [t.shape for t in expected]
     assert all(t.isfinite().all() for t in found)
