@@ -25,7 +25,7 @@ def one_onnx_table():
 
     with pytest.MonkeyPatch.context() as patch:
         made = functools.cache(_registration.ONNXRegistry.from_torchlib)
-        patch.setattr(_registration.ONNXRegistry, "from_torchlib", made)
+        patch.setattr(_registration.ONNXRegistry, "from_torchlib", staticmethod(made))
         yield
 
 
