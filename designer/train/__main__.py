@@ -1,5 +1,7 @@
 """`python -m designer.train --run DIR [--resume]`: the trainer process, or the keeper of several.
 
+With `--wait` in place of `--run` it imports what it needs and reads its run from standard input (`ready.py`).
+
 Exit codes: 0 done or stopped, 2 something the user can mend, 1 a bug, 75 ended by a signal after a checkpoint (start it
 again with --resume). The reason is the last event of the run.
 """
@@ -29,6 +31,7 @@ from designer.train.launch import (
     when_asked_to_end,
 )
 from designer.train.queue import start_next
+from designer.train.ready import wait_for_run
 from designer.train.run import RunFolder, process_of, record_process
 
 LAST_WORDS = 65_536
@@ -40,6 +43,11 @@ LOST = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
 def main() -> int:
     """Trains the run of the command line."""
     options = _options()
+    if options.wait:
+        order = wait_for_run()
+        if order is None:
+            return 0
+        options.run, options.resume = order
     try:
         run = RunFolder.open(options.run)
         if "RANK" in os.environ:  # one of several, started by a keeper or by torchrun
@@ -67,7 +75,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m designer.train", description="Trains one run folder.")
-    parser.add_argument("--run", type=Path, required=True, help="the run folder")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", type=Path, help="the run folder")
+    which.add_argument("--wait", action="store_true", help="read the run folder from standard input, once it is known")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--num-nodes", type=int, help="machines that train together; SLURM tells by itself")
     parser.add_argument("--node-rank", type=int, help="which of them this is, from 0")

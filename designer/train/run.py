@@ -126,13 +126,17 @@ def start_training(run: RunFolder, *, resume: bool = False, place: Machine | Non
 
 def start_detached(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
     """Starts a process that goes on when its starter ends; what it prints is appended to a file."""
-    detach: dict[str, object] = {"start_new_session": True}
-    if sys.platform == "win32":
-        detach = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     with log_path.open("ab") as log:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **detach,  # type: ignore[call-overload]
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **detached(),  # type: ignore[call-overload]
         )  # fmt: skip
+
+
+def detached() -> dict[str, object]:
+    """What `Popen` is told so that neither a closed window nor Ctrl+C in its terminal ends the process."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
 
 
 class Worked(Protocol):

@@ -387,6 +387,7 @@ class MainWindow(WindowLayout):
         self.engine.stop()
         self.predict.link.stop()
         self.data.link.stop()
+        self.train.close_ready()
         event.accept()
 
 

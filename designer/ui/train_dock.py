@@ -17,6 +17,7 @@ from designer.graph.errors import NetwrightError
 from designer.train import control
 from designer.train.events import EventTail
 from designer.train.queue import put_in_queue, queue_of, start_next
+from designer.train.ready import ReadyTrainer
 from designer.train.remote import send_run, start_fetching
 from designer.train.run import RunFolder, is_alive, start_training
 from designer.ui.open_document import document_title
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 FORM_WIDTH = 288
 CURVES_AFTER_MS = 300
+READY_AFTER_MS = 4000
+"""After the tab is shown: the engine, which starts with the window, needs the processor first."""
 
 
 class TrainDock(QWidget):
@@ -61,6 +64,7 @@ class TrainDock(QWidget):
         self._root: Path | None = None
         self._own_run: Path | None = None
         self._process: Popen[bytes] | None = None
+        self._ready = ReadyTrainer()
         self._followed = 0.0
         self._sampled: tuple[Path, int] | None = None
         self.form = TrainForm()
@@ -88,6 +92,16 @@ class TrainDock(QWidget):
         super().showEvent(event)
         # After the frame that shows this tab: the import must not delay it.
         QTimer.singleShot(CURVES_AFTER_MS, self, self.make_curves)
+        QTimer.singleShot(READY_AFTER_MS, self, self._prepare)
+
+    def _prepare(self) -> None:
+        """Have a trainer wait for Start, while this tab is shown and nothing is trained."""
+        if self.isVisible() and not self.watch.active:
+            self._ready.prepare()
+
+    def close_ready(self) -> None:
+        """Let the trainer that waits end, as the window does."""
+        self._ready.close()
 
     @property
     def curves(self) -> Curves | None:
@@ -166,7 +180,7 @@ class TrainDock(QWidget):
         if self._document is None or self._root is None:
             raise ValueError("There is no document to train.")
         run = self._new_run(self._root, self._document)
-        self._process = start_training(run)
+        self._process = self._ready.start(run) or start_training(run)
         self.trained, self._own_run = self._document, run.path
         self._follow(run, starting=True)
         return run
@@ -220,7 +234,7 @@ class TrainDock(QWidget):
             self._steer("resume")
             return
         try:
-            self._process = start_training(run, resume=True)
+            self._process = self._ready.start(run, resume=True) or start_training(run, resume=True)
         except NetwrightError as error:
             self.run_ended.emit("failed", str(error))
             return
@@ -270,6 +284,7 @@ class TrainDock(QWidget):
         self.state_changed.emit(state)
         if self._process is not None and state in ("finished", "stopped", "failed", "died"):
             self._process.poll()
+            QTimer.singleShot(READY_AFTER_MS, self, self._prepare)
             self.run_ended.emit(state, self._last_words(state))
 
     def _last_words(self, state: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -113,8 +114,10 @@ def component(
         ComponentError: with file, line, the argument at fault and what to write instead.
     """
 
+    line = sys._getframe(1).f_lineno  # to look a class up in its source would take each process a second
+
     def declare(cls: T) -> T:
-        where = _Where(cls)
+        where = _Where(cls, line)
         if "forward" not in vars(cls):
             raise where.error(f"{cls.__name__} has no forward. Write forward(self, x: Float[Tensor, 'B C H W']).")
         task = getattr(cls, "task", "")
@@ -149,7 +152,7 @@ def composite(
     def declare(function: Callable[..., Any]) -> Composite:
         from nodes.sdk.builder import Composite
 
-        where = _Where(function)
+        where = _Where(function, function.__code__.co_firstlineno)
         doc, helps = parse_docstring(function.__doc__)
         inputs, params = _ports_and_params(function, helps, where, skip=1)
         _check_derived(params, inputs, where)
@@ -187,16 +190,9 @@ def _spec(
 class _Where:
     """File and first line of a declaration, for error messages."""
 
-    def __init__(self, declared: Any) -> None:
-        self.declared = declared
+    def __init__(self, declared: Any, line: int) -> None:
+        self.line = line
         self.file = inspect.getsourcefile(declared) or ""
-        code = getattr(declared, "__code__", None)
-        self.line = code.co_firstlineno if code else 0
-        if not code:
-            try:
-                self.line = inspect.getsourcelines(declared)[1]
-            except (OSError, TypeError):  # typed into a console
-                self.line = 0
 
     def error(self, message: str) -> ComponentError:
         return ComponentError(message, self.file, self.line)
