@@ -182,7 +182,12 @@ def measure(app: QApplication, count: int, component: str, known: Catalogue) -> 
 
     big = max(1.0, count / 1000)
     report("open, with first paint", timed(opened), 1000 * big if count >= 1000 else None)
-    report("fit", frames(app, view, lambda i: view.fit() if i % 2 else view.zoom_100(), 6), 50 * big)
+    jumps = [
+        (frames(app, view, lambda _: view.zoom_100(), 1), frames(app, view, lambda _: view.fit(), 1)) for _ in "1234"
+    ]
+    for name, times, bar in zip(("to 1:1", "fit"), zip(*jumps, strict=True), (None, 50 * big), strict=True):
+        clock, _, cpu = zip(*times, strict=True)
+        report(name, (statistics.median(clock), max(clock), statistics.median(cpu)), bar)
     viewer = view.viewer
     place = QPointF(viewer.viewport().rect().center())
     for name, scale in (("fit", None), ("0.4", 0.4), ("1:1", 1.0)):

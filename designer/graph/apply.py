@@ -50,6 +50,8 @@ class Index:
         self.nodes: dict[str, Node] = {n.id: n for n in data.nodes}
         self.wires: dict[str, Wire] = {w.id: w for w in data.wires}
         self._titles = Counter(n.title for n in data.nodes)
+        self._numbered: dict[str, int] = {}
+        """Of a title without its number: the number up to which all from 2 on are taken."""
         self.incoming: dict[str, dict[str, Wire]] = {n: {} for n in self.nodes}
         self.outgoing: dict[str, dict[str, Wire]] = {n: {} for n in self.nodes}
         for wire in data.wires:
@@ -73,10 +75,16 @@ class Index:
         if not self._titles[base]:
             return base
         stem = re.sub(r" \d+$", "", base)
-        number = 2
+        number = self._numbered.get(stem, 1) + 1
         while self._titles[f"{stem} {number}"]:
             number += 1
+        self._numbered[stem] = number - 1
         return f"{stem} {number}"
+
+    def _release(self, title: str) -> None:
+        """One node less has this title."""
+        self._titles[title] -= 1
+        self._numbered.pop(re.sub(r" \d+$", "", title), None)
 
     def apply(self, change: Change) -> None:
         data = self.data
@@ -89,12 +97,12 @@ class Index:
                 self.incoming[node.id], self.outgoing[node.id] = {}, {}
             case NodeRemoved(node, index):
                 del data.nodes[index]
-                self._titles[node.title] -= 1
+                self._release(node.title)
                 for table in (self.nodes, self.incoming, self.outgoing):
                     del table[node.id]
             case NodeChanged(node_id, field, old, new):
                 if field == "title":
-                    self._titles[old] -= 1
+                    self._release(old)
                     self._titles[new] += 1
                 _set_node(self.nodes[node_id], field, new)
             case WireAdded(wire, index):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -46,6 +47,10 @@ def main(path: str | Path | None = None, profile_startup: bool = False) -> int:
     return app.exec()
 
 
+COLLECT = (20_000, 20, 10)
+"""Thresholds of the garbage collector: with those of Python a large paste or undo spends a fifth of its time in it."""
+
+
 def make_application() -> QApplication:
     """The application object with Netwright's names, fonts and theme; the one that exists, if there is one."""
     existing = QApplication.instance()
@@ -56,6 +61,8 @@ def make_application() -> QApplication:
     app.setStyle("Fusion")
     theme.install_fonts(app)
     theme.manager.restore()
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
     return app
 
 
