@@ -1,6 +1,6 @@
 """`python -m designer.train --run DIR [--resume]`: the trainer process, or the keeper of several.
 
-With `--wait` in place of `--run` it imports what it needs and reads its run from standard input (`ready.py`).
+With `--wait` in place of `--run` it imports what it needs and reads its run from standard input, where `ready.py` writes.
 
 Exit codes: 0 done or stopped, 2 something the user can mend, 1 a bug, 75 ended by a signal after a checkpoint (start it
 again with --resume). The reason is the last event of the run.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import os
 import sys
 import traceback
@@ -31,7 +32,6 @@ from designer.train.launch import (
     when_asked_to_end,
 )
 from designer.train.queue import start_next
-from designer.train.ready import wait_for_run
 from designer.train.run import RunFolder, process_of, record_process
 
 LAST_WORDS = 65_536
@@ -44,7 +44,7 @@ def main() -> int:
     """Trains the run of the command line."""
     options = _options()
     if options.wait:
-        order = wait_for_run()
+        order = _wait_for_run()
         if order is None:
             return 0
         options.run, options.resume = order
@@ -84,6 +84,28 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--main-address", default="", help="host name of the first")
     parser.add_argument("--main-port", type=int, help="where it listens")
     return parser.parse_args()
+
+
+def _wait_for_run() -> tuple[Path, bool] | None:
+    """Imports what a trainer needs, then reads which run it is to train and whether to resume it.
+
+    Returns:
+        None when the starter is gone, or does not want a trainer any more.
+    """
+    import designer.train.loop  # noqa: F401  (torch, torchvision and the data sets)
+    from nodes.sdk.discover import library
+
+    library()
+    line = sys.stdin.readline()
+    if not line.strip():
+        return None
+    library().sync_user_files()  # what was trusted or changed meanwhile
+    order = json.loads(line)
+    run = RunFolder.open(Path(order["run"]))
+    with run.log_path.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    return run.path, bool(order["resume"])
 
 
 def _train(run: RunFolder, place: Place, *, resume: bool) -> int:

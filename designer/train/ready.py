@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
@@ -68,25 +66,3 @@ class ReadyTrainer:
 
     def _alive(self) -> subprocess.Popen[bytes] | None:
         return self._waiting if self._waiting is not None and self._waiting.poll() is None else None
-
-
-def wait_for_run() -> tuple[Path, bool] | None:
-    """In the process that waits: import what a trainer needs, and give the run and whether to resume it.
-
-    Returns:
-        None when the starter is gone, or does not want it any more.
-    """
-    import designer.train.loop  # noqa: F401  (torch, torchvision and the data sets)
-    from nodes.sdk.discover import library
-
-    library()
-    line = sys.stdin.readline()
-    if not line.strip():
-        return None
-    library().sync_user_files()  # what was trusted or changed meanwhile
-    order = json.loads(line)
-    run = RunFolder.open(Path(order["run"]))
-    with run.log_path.open("ab") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    return run.path, bool(order["resume"])
