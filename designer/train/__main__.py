@@ -1,6 +1,6 @@
 """`python -m designer.train --run DIR [--resume]`: the trainer process, or the keeper of several.
 
-With `--wait` in place of `--run` it imports what it needs and reads its run from standard input, where `ready.py` writes.
+With `--wait` in place of `--run` it imports what it needs and reads its run from standard input (`ready.py` writes it).
 
 Exit codes: 0 done or stopped, 2 something the user can mend, 1 a bug, 75 ended by a signal after a checkpoint (start it
 again with --resume). The reason is the last event of the run.
