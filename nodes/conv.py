@@ -30,12 +30,17 @@ TORCH_NORM = {"eps": 1e-5, "momentum": 0.1}
 M = TypeVar("M", bound=nn.Module)
 
 
-def torch_norms(module: M) -> M:
-    """Gives the batch norms of parts made for the YOLO family torch's own eps 1e-5 and momentum 0.1."""
+def set_norms(module: M, eps: float, momentum: float) -> M:
+    """Gives all batch norms of a module this eps and momentum."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
-            part.eps, part.momentum = TORCH_NORM["eps"], TORCH_NORM["momentum"]
+            part.eps, part.momentum = eps, momentum
     return module
+
+
+def torch_norms(module: M) -> M:
+    """Gives the batch norms of parts made for the YOLO family torch's own eps 1e-5 and momentum 0.1."""
+    return set_norms(module, **TORCH_NORM)
 
 
 @component("conv", aliases=("Conv", "CBS", "Conv-BN-SiLU", "CBL"))

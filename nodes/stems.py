@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nodes.conv import ConvNormAct
+from nodes.conv import ACTIVATIONS, TORCH_NORM, ConvNormAct
 from nodes.sdk.declare import Choices, Dim, Range, Unit, component
 
 
@@ -39,26 +39,34 @@ class ConvStem(ConvNormAct):
 
 @component("stem", paper="He et al. 2016, arXiv:1512.03385", aliases=("7x7 stem",))
 class ResNetStem(nn.Module):
-    """7x7 convolution of stride 2, batch norm, ReLU and a 3x3 max-pool of stride 2.
+    """7x7 convolution of stride 2, batch norm, activation and a 3x3 max-pool of stride 2.
 
     Args:
         out_channels: channels it gives.
+        activation: function after the norm; ReLU in the paper.
+        eps: added to the variance in the norm; 1e-3 in the YOLO family.
+        momentum: share of each batch in the norm's running statistics; 0.03 in the YOLO family.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H/4, W/4].
     """
 
     def __init__(
-        self, in_channels: Annotated[int, Dim("C")], out_channels: Annotated[int, Range(1, 65536, 8)] = 64
+        self,
+        in_channels: Annotated[int, Dim("C")],
+        out_channels: Annotated[int, Range(1, 65536, 8)] = 64,
+        activation: Annotated[str, Choices(*ACTIVATIONS)] = "relu",
+        eps: Annotated[float, Range(1e-8, 0.1)] = TORCH_NORM["eps"],
+        momentum: Annotated[float, Range(0.001, 1)] = TORCH_NORM["momentum"],
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 7, 2, 3, bias=False)
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
-        self.bn = nn.BatchNorm2d(out_channels)
-        self.relu = nn.ReLU(inplace=True)
+        self.bn = nn.BatchNorm2d(out_channels, eps, momentum)
+        self.act = ACTIVATIONS[activation]()
         self.pool = nn.MaxPool2d(3, 2, 1)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/4 W/4"]:
-        return self.pool(self.relu(self.bn(self.conv(x))))
+        return self.pool(self.act(self.bn(self.conv(x))))
 
 
 @component("stem", title="Focus stem", aliases=("Space to depth", "Pixel unshuffle", "YOLOv5 Focus"))

@@ -24,6 +24,9 @@ class Made:
     title: str = ""
 
 
+YOLO_NORM = {"eps": 1e-3, "momentum": 0.03}
+"""What the norms of every table's model are set to; the family's own components have it by default."""
+
 Layers = tuple[list[Made], int, str]
 """Nodes in a chain, channels that leave it, and a sentence for the user or nothing."""
 
@@ -69,9 +72,10 @@ class _Call:
         """Channels that it gives, after the table's width."""
         return scaled(self.whole(0), self.table)
 
-    @property
-    def activation(self) -> dict[str, str]:
-        """A setting for the table's activation, where it names one."""
+    def activation(self, place: int) -> dict[str, str]:
+        """A setting where the row switches the activation off or the table names one."""
+        if self.get(place, True) is not True:
+            return {"activation": "none"}
         name = re.sub(r"^(torch\.)?(nn\.)?|\(.*\)$", "", self.table.activation).lower()
         known = {"relu": "relu", "silu": "silu", "leakyrelu": "leaky_relu", "mish": "mish", "hardswish": "hardswish"}
         return {"activation": known[name]} if name in known else {}
@@ -95,15 +99,18 @@ def _conv(call: _Call) -> Layers:
     if kernel % 2 == 0 or call.get(3, None) not in (None, kernel // 2):
         return _placeholder(call.row, call.widths, call.table)
     groups = {"groups": call.whole(4, 1)} if call.whole(4, 1) != 1 else {}
-    settings = {"out_channels": call.out, "kernel_size": kernel, "stride": stride, **groups, **call.activation}
+    dilation = {"dilation": call.whole(5, 1)} if call.whole(5, 1) != 1 else {}
+    settings = {"out_channels": call.out, "kernel_size": kernel, "stride": stride, **groups, **dilation}
+    settings |= call.activation(6)
     return _repeated(Made("conv.conv_norm_act", settings, "Conv"), call, call.out)
 
 
 def _depthwise(call: _Call) -> Layers:
     settings = {"out_channels": call.out, "kernel_size": call.whole(1, 1), "stride": call.whole(2, 1)}
-    groups = math.gcd(call.widths[0], call.out)
-    made = Made("conv.conv_norm_act", {**settings, "groups": groups, **call.activation}, "DWConv")
-    return _repeated(made, call, call.out)
+    settings["groups"] = math.gcd(call.widths[0], call.out)
+    if call.whole(3, 1) != 1:
+        settings["dilation"] = call.whole(3)
+    return _repeated(Made("conv.conv_norm_act", {**settings, **call.activation(4)}, "DWConv"), call, call.out)
 
 
 def _block(component: str, title: str, shortcut: bool) -> Callable[[_Call], Layers]:
@@ -233,6 +240,50 @@ def _scdown(call: _Call) -> Layers:
     return [Made("downsample.sc_down", settings, "SCDown")], call.out, ""
 
 
+def _hg_stem(call: _Call) -> Layers:
+    settings = {"out_channels": call.whole(1), "width": call.whole(0), **YOLO_NORM}
+    return _repeated(Made("stem.hg_stem", settings, "HGStem"), call, call.whole(1))
+
+
+def _hg_block(call: _Call) -> Layers:
+    settings = {
+        "out_channels": call.whole(1), "width": call.whole(0), "depth": call.row.repeats,
+        "kernel_size": call.whole(2, 3), "light": call.yes(3, False), "shortcut": call.yes(4, False), **YOLO_NORM,
+    }  # fmt: skip
+    return [Made("block.hg.hg_block", settings, "HGBlock")], call.whole(1), ""
+
+
+def _rep_c3(call: _Call) -> Layers:
+    if call.get(1, 1.0) != 1:
+        return _placeholder(call.row, call.widths, call.table)
+    settings = {"out_channels": call.out, "depth": call.row.repeats, **YOLO_NORM}
+    return [Made("block.rep.rep_csp_sum", settings, "RepC3")], call.out, ""
+
+
+def _aifi(call: _Call) -> Layers:
+    settings = {"hidden": call.whole(0, 2048), "heads": call.whole(1, 8), "dropout": float(call.get(2, 0))}
+    return _repeated(Made("attention.aifi", settings, "AIFI"), call, call.widths[0])
+
+
+def _resnet_layer(call: _Call) -> Layers:
+    """Its convolutions have SiLU inside the blocks, and ReLU after each sum."""
+    if call.whole(5, 4) != 4 or call.row.repeats != 1:
+        return _placeholder(call.row, call.widths, call.table)
+    width, inside = call.whole(1), {"activation": "silu", **YOLO_NORM}
+    if call.yes(3, False):
+        return [Made("stem.res_net_stem", {"out_channels": width, **inside}, "ResNet stem")], width, ""
+    strides = [call.whole(2, 1)] + [1] * (call.whole(4, 1) - 1)
+    blocks = [Made("block.residual.bottleneck", {"width": width, "stride": s, **inside}, "Bottleneck") for s in strides]
+    return blocks, 4 * width, ""
+
+
+def _rtdetr(call: _Call) -> Layers:
+    if len(call.row.args) > 1:
+        return _placeholder(call.row, call.widths, call.table)
+    head = Made("head.rtdetr_head", {"num_classes": call.table.classes}, "RTDETRDecoder")
+    return [head, Made("post.top_k", {}, "Top-k")], 0, ""
+
+
 def _placeholder(row: Row, widths: list[int], table: Table) -> Layers:
     """A node that keeps name and arguments; its channels are guessed from the first argument."""
     first = row.args[0] if row.args else None
@@ -273,5 +324,11 @@ MODULES: dict[str, Callable[[_Call], Layers]] = {
     "v10Detect": _pair_of_heads,
     "Segment": _segment,
     "Classify": _classify,
+    "HGStem": _hg_stem,
+    "HGBlock": _hg_block,
+    "RepC3": _rep_c3,
+    "AIFI": _aifi,
+    "ResNetLayer": _resnet_layer,
+    "RTDETRDecoder": _rtdetr,
 }
 """By the name in the table, without `nn.`."""

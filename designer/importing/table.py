@@ -88,7 +88,7 @@ def read_table(path: str | Path, scale: str = "") -> Table:
         guess = letter[1] if letter and letter[1] in named else next(iter(named))
         if scale and scale not in named:
             raise ImportFailed(f"{path}: there is no scale {scale!r}. Choose one of {', '.join(named)}.")
-        if not scale and not (letter and letter[1] in named):
+        if not scale and not (letter and letter[1] in named) and len(named) > 1:
             notes.append(f"The scale is {guess}, the first of {', '.join(named)}; --scale takes another.")
         scale = scale or guess
         depth, width, most = _scale(named[scale], path, scale)

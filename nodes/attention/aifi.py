@@ -21,7 +21,7 @@ from nodes.sdk.declare import Dim, Range, component
 class AIFI(nn.Module):
     """A transformer layer on a map: every cell attends to every other, then a two-layer network; norms come last.
 
-    Sines and cosines of the place of a cell are added to queries and keys. Memory grows with the square of the cells:
+    Sines and cosines of the row of a cell, then of its column, are added to queries and keys. Memory grows with the square of the cells:
     put it on a coarse map.
 
     Args:
@@ -66,11 +66,14 @@ class AIFI(nn.Module):
 
 
 def positions(channels: int, height: int, width: int, device: torch.device) -> Tensor:
-    """[H * W, channels] sine and cosine of x, then of y, in `channels` / 4 wavelengths, 2 pi and longer."""
+    """[H * W, channels] sine and cosine of y, then of x, in `channels` / 4 wavelengths, 2 pi and longer.
+
+    The published models train on square maps with the row first, which their weights expect.
+    """
     count = channels // 4
     wave = 10000.0 ** -(torch.arange(count, dtype=torch.float32, device=device) / count)
     x = torch.arange(width, dtype=torch.float32, device=device)[:, None] * wave
     y = torch.arange(height, dtype=torch.float32, device=device)[:, None] * wave
     along = torch.cat((x.sin(), x.cos()), 1).expand(height, -1, -1)
     down = torch.cat((y.sin(), y.cos()), 1)[:, None].expand(-1, width, -1)
-    return torch.cat((along, down), 2).flatten(0, 1)
+    return torch.cat((down, along), 2).flatten(0, 1)

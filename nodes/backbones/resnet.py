@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nodes.conv import ACTIVATIONS, TORCH_NORM
 from nodes.sdk.builder import Builder
 from nodes.sdk.declare import Choices, Dim, Range, component, composite
 from nodes.stems import ResNetStem
@@ -21,11 +22,17 @@ def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
     return conv
 
 
-def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+def _projection(
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    eps: float = TORCH_NORM["eps"],
+    momentum: float = TORCH_NORM["momentum"],
+) -> nn.Module:
     """The skip path: nothing when the shape stays, else a 1x1 convolution with batch norm."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
-    return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+    return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels, eps, momentum))
 
 
 @component("block/residual", paper=PAPER, aliases=("ResNet block", "Residual"))
@@ -70,6 +77,9 @@ class Bottleneck(nn.Module):
         width: channels of the 3x3; it gives four times as many.
         stride: 2 halves the size.
         dilation: of the 3x3; 2 looks at every other cell, which widens the view without halving.
+        activation: function after the first two norms; ReLU in the paper, and always after the sum.
+        eps: added to the variance in the norms; 1e-3 in the YOLO family.
+        momentum: share of each batch in the norms' running statistics; 0.03 in the YOLO family.
 
     Shapes: x [B, C, H, W] -> [B, 4*width, H/stride, W/stride].
     """
@@ -80,21 +90,25 @@ class Bottleneck(nn.Module):
         width: Annotated[int, Range(1, 16384, 8)] = 64,
         stride: Annotated[int, Choices(1, 2)] = 1,
         dilation: Annotated[int, Range(1, 64)] = 1,
+        activation: Annotated[str, Choices(*ACTIVATIONS)] = "relu",
+        eps: Annotated[float, Range(1e-8, 0.1)] = TORCH_NORM["eps"],
+        momentum: Annotated[float, Range(0.001, 1)] = TORCH_NORM["momentum"],
     ) -> None:
         super().__init__()
         out_channels = 4 * width
         self.conv1 = _conv(in_channels, width, 1)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = nn.BatchNorm2d(width, eps, momentum)
         self.conv2 = _conv(width, width, 3, stride, dilation)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = nn.BatchNorm2d(width, eps, momentum)
         self.conv3 = _conv(width, out_channels, 1)
-        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.bn3 = nn.BatchNorm2d(out_channels, eps, momentum)
+        self.act = ACTIVATIONS[activation]()
         self.relu = nn.ReLU(inplace=True)
-        self.skip = _projection(in_channels, out_channels, stride)
+        self.skip = _projection(in_channels, out_channels, stride, eps, momentum)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H/s W/s"]:
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.act(self.bn1(self.conv1(x)))
+        y = self.act(self.bn2(self.conv2(y)))
         return self.relu(self.bn3(self.conv3(y)) + self.skip(x))
 
 

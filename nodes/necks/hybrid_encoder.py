@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nodes.attention.aifi import AIFI
-from nodes.conv import TORCH_NORM, ConvNormAct, torch_norms
+from nodes.conv import TORCH_NORM, ConvNormAct, set_norms
 from nodes.fusion import Concat
 from nodes.rep import RepConv
 from nodes.resize import Upsample
@@ -25,6 +25,8 @@ class RepCSPSum(nn.Module):
     Args:
         out_channels: channels it gives.
         depth: RepConvs in the chain.
+        eps: added to the variance in the norms; 1e-3 in the YOLO family.
+        momentum: share of each batch in the norms' running statistics; 0.03 in the YOLO family.
 
     Shapes: x [B, C, H, W] -> [B, out_channels, H, W].
     """
@@ -34,12 +36,14 @@ class RepCSPSum(nn.Module):
         in_channels: Annotated[int, Dim("C")],
         out_channels: Annotated[int, Range(1, 65536, 8)] = 256,
         depth: Annotated[int, Range(1, 64)] = 3,
+        eps: Annotated[float, Range(1e-8, 0.1)] = TORCH_NORM["eps"],
+        momentum: Annotated[float, Range(0.001, 1)] = TORCH_NORM["momentum"],
     ) -> None:
         super().__init__()
         self.cv1 = ConvNormAct(in_channels, out_channels, 1)
         self.cv2 = ConvNormAct(in_channels, out_channels, 1)
         self.chain = nn.Sequential(*(RepConv(out_channels, out_channels) for _ in range(depth)))
-        torch_norms(self)
+        set_norms(self, eps, momentum)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
         return self.chain(self.cv1(x)) + self.cv2(x)

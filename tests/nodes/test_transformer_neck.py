@@ -69,8 +69,8 @@ def test_places_by_hand() -> None:
     """8 channels: two wavelengths, 1 and 1/100. Cell (row 2, column 1) of 3 x 4 is token 9."""
     found = positions(8, 3, 4, torch.device("cpu"))
     assert found.shape == (12, 8)
-    want = [math.sin(1), math.sin(0.01), math.cos(1), math.cos(0.01)]
-    want += [math.sin(2), math.sin(0.02), math.cos(2), math.cos(0.02)]
+    want = [math.sin(2), math.sin(0.02), math.cos(2), math.cos(0.02)]
+    want += [math.sin(1), math.sin(0.01), math.cos(1), math.cos(0.01)]
     assert found[9].tolist() == pytest.approx(want, abs=1e-6)
 
 
