@@ -277,13 +277,6 @@ def _resnet_layer(call: _Call) -> Layers:
     return blocks, 4 * width, ""
 
 
-def _rtdetr(call: _Call) -> Layers:
-    if len(call.row.args) > 1:
-        return _placeholder(call.row, call.widths, call.table)
-    head = Made("head.rtdetr_head", {"num_classes": call.table.classes}, "RTDETRDecoder")
-    return [head, Made("post.top_k", {}, "Top-k")], 0, ""
-
-
 def _placeholder(row: Row, widths: list[int], table: Table) -> Layers:
     """A node that keeps name and arguments; its channels are guessed from the first argument."""
     first = row.args[0] if row.args else None
@@ -329,6 +322,5 @@ MODULES: dict[str, Callable[[_Call], Layers]] = {
     "RepC3": _rep_c3,
     "AIFI": _aifi,
     "ResNetLayer": _resnet_layer,
-    "RTDETRDecoder": _rtdetr,
 }
 """By the name in the table, without `nn.`."""

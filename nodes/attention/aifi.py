@@ -21,8 +21,8 @@ from nodes.sdk.declare import Dim, Range, component
 class AIFI(nn.Module):
     """A transformer layer on a map: every cell attends to every other, then a two-layer network; norms come last.
 
-    Sines and cosines of the row of a cell, then of its column, are added to queries and keys. Memory grows with the square of the cells:
-    put it on a coarse map.
+    Sines and cosines of the row of a cell, then of its column, are added to queries and keys. Memory grows with the
+    square of the cells: put it on a coarse map.
 
     Args:
         heads: attention heads; must divide the channels.

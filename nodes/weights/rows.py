@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 _KEY = re.compile(r"^(?:model\.)*(\d+)\.(.+)$")
 
@@ -33,8 +34,20 @@ PARTS: dict[str, Mapping[str, str]] = {
     "AConv": {"cv1.": "conv."},
     "ConvTranspose": {"": "conv."},
     "Conv": {"": "conv."},
+    "HGStem": {"stem1.": "down.", "stem2a.": "corner1.", "stem2b.": "corner2.", "stem3.": "join.", "stem4.": "last."},
+    "HGBlock": {
+        "m.": "chain.", "m.*.conv1.": "chain.*.0.", "m.*.conv2.": "chain.*.1.", "sc.": "squeeze.", "ec.": "excite.",
+    },
+    "RepCSPSum": {
+        "m.*.conv1.conv.": "chain.*.conv3.0.", "m.*.conv1.bn.": "chain.*.conv3.1.",
+        "m.*.conv2.conv.": "chain.*.conv1.0.", "m.*.conv2.bn.": "chain.*.conv1.1.",
+    },
+    "Bottleneck": {
+        **{f"cv{i}.conv.": f"conv{i}." for i in (1, 2, 3)}, **{f"cv{i}.bn.": f"bn{i}." for i in (1, 2, 3)},
+        "shortcut.0.conv.": "skip.0.", "shortcut.0.bn.": "skip.1.",
+    },
 }  # fmt: skip
-"""By the class of ours: the beginning of a key there, and here."""
+"""By the class of ours: the beginning of a key there, and here; a star is a number."""
 
 BUFFERS = re.compile(r"(^|\.)(anchors|anchor_grid|strides?|grid)$")
 """Settings that old checkpoints carry as buffers; here they are the document's."""
@@ -60,6 +73,8 @@ def rows_of(keys: Iterable[str]) -> list[dict[str, str]] | None:
 
 def _split(row: dict[str, str]) -> list[dict[str, str]]:
     first = {inner.partition(".")[0] for inner in row}
+    if first == {"layer"}:  # a stage of ResNet
+        return _split(_below(row, "layer."))
     if all(name.isdigit() for name in first):  # a module several times in a chain
         return [_below(row, f"{name}.") for name in sorted(first, key=int)]
     if first == {"conv", "linear"}:  # a convolution before the pool, then the classes
@@ -75,6 +90,12 @@ def renamed(module_class: str, inner: str) -> str:
     """A key inside a row as the class of ours calls it."""
     parts = PARTS.get(module_class, {})
     for theirs in sorted(parts, key=len, reverse=True):
-        if inner.startswith(theirs):
-            return parts[theirs] + inner[len(theirs) :]
+        found = _beginning(theirs).match(inner)
+        if found is not None:
+            return parts[theirs].replace("*", found[1] if "*" in theirs else "") + inner[found.end() :]
     return inner
+
+
+@cache
+def _beginning(theirs: str) -> re.Pattern[str]:
+    return re.compile(re.escape(theirs).replace(r"\*", r"(\d+)"))

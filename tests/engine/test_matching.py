@@ -152,6 +152,16 @@ HEADS = {
     "prototypes.3.": "proto.cv3.", "towers.": "m.", "fc.": "linear.",
 }  # fmt: skip
 
+BACK = (
+    (r"^down", "stem1"), (r"^corner1", "stem2a"), (r"^corner2", "stem2b"), (r"^join", "stem3"), (r"^last", "stem4"),
+    (r"^squeeze", "sc"), (r"^excite", "ec"), (r"^chain\.(\d)\.([01])\.", lambda m: f"m.{m[1]}.conv{int(m[2]) + 1}."),
+    (r"^chain\.(\d)\.conv3\.0", r"m.\1.conv1.conv"), (r"^chain\.(\d)\.conv3\.1", r"m.\1.conv1.bn"),
+    (r"^chain\.(\d)\.conv1\.0", r"m.\1.conv2.conv"), (r"^chain\.(\d)\.conv1\.1", r"m.\1.conv2.bn"),
+    (r"^chain\.", "m."), (r"^conv(\d)\.", r"cv\1.conv."), (r"^bn(\d)\.", r"cv\1.bn."),
+    (r"^skip\.0", "shortcut.0.conv"), (r"^skip\.1", "shortcut.0.bn"),
+)  # fmt: skip
+"""From our keys of RT-DETR's blocks to those of a table's checkpoint."""
+
 
 def as_rows(document: Document, compiled: Compiled) -> dict[str, Tensor]:
     """Our weights under the keys that a model built from the table has: `model.ROW.…`."""
@@ -160,9 +170,14 @@ def as_rows(document: Document, compiled: Compiled) -> dict[str, Tensor]:
     for name, node in compiled.node_of.items():
         row, _, part = re.search(r" (\d+)(\.?)(\d*)$", titles[node]).groups()
         inside = "conv." if part == "1" and "Classify" in str(titles) and titles[node].startswith("Conv") else ""
+        if titles[node].startswith(("ResNet", "Bottleneck")):
+            inside = f"layer.{int(part or 1) - 1}."
         for key, value in compiled.model.get_submodule(name).state_dict().items():
             start = next((s for s in HEADS if key.startswith(s)), "")
             theirs = HEADS[start] + key[len(start) :] if start else key
+            if titles[node].startswith(("HG", "RepC3", "Bottleneck")):
+                for pattern, back in BACK:
+                    theirs = re.sub(pattern, back, theirs)
             state[f"model.{row}.{inside}{theirs}"] = value
     return state
 
@@ -221,6 +236,40 @@ def test_the_first_yolov5_s_checkpoint_fills_the_template_anchors_left_to_the_do
     assert list(found.left) == ["model.24.anchors"]
     filled_head = compiled.model.get_submodule("head").state_dict()
     assert all(torch.equal(filled_head[k], v) for k, v in head.items())
+
+
+RTDETR_ROWS = """nc: 4
+backbone:
+  - [-1, 1, HGStem, [8, 16]]
+  - [-1, 2, HGBlock, [8, 32, 3]]
+  - [-1, 2, HGBlock, [8, 32, 5, True, True]]
+  - [-1, 2, RepC3, [24]]
+  - [-1, 1, ResNetLayer, [3, 16, 1, True, 1]]
+  - [-1, 1, ResNetLayer, [16, 8, 2, False, 2]]
+head:
+  - [-1, 1, Classify, [nc]]
+"""
+RTDETR_KEYS = (
+    "0.stem2a.conv.weight", "1.m.1.bn.weight", "2.m.1.conv1.conv.weight", "2.m.1.conv2.bn.bias", "2.ec.conv.weight",
+    "3.m.1.conv2.conv.weight", "3.cv2.bn.bias", "4.layer.0.conv.weight", "5.layer.1.cv3.conv.weight",
+    "5.layer.0.shortcut.0.bn.running_var",
+)  # fmt: skip
+
+
+@torch.no_grad()
+def test_a_checkpoint_of_rt_detr_s_blocks(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(RTDETR_ROWS)
+    document = sized(import_table(read_table(tmp_path / "mine.yaml")).document, 64)
+    source = compile_document(document.data)
+    lively(source.model)
+    state = as_rows(document, source)
+    for key in RTDETR_KEYS:
+        assert f"model.{key}" in state
+    compiled, matched = filled(document, state)
+    assert whole(matched), matched.text()
+    assert {taken.how for taken in matched.nodes} == {"by the rows of its table"}
+    image = torch.rand(1, 3, 64, 64)
+    assert torch.equal(compiled.model(image), source.model(image))
 
 
 def test_a_table_s_checkpoint_of_other_classes_leaves_the_class_layers_alone() -> None:

@@ -7,16 +7,9 @@ import pytest
 from designer.engine.propagate import propagate
 from designer.graph.model import GraphData
 from designer.importing import ImportFailed, import_table, read_table
+from tests.nodes.test_reference import ROWS
 
 TABLES = Path(__file__).with_name("data")
-REFERENCE = Path(__file__).parents[1] / "data" / "reference.tsv"
-
-
-def reference():
-    """Parameters by the name of a table."""
-    rows = [line.split("\t") for line in REFERENCE.read_text().splitlines()]
-    rows = [row for row in rows if row[1].endswith(".yaml") and row[2] == "ultralytics" and row[5].isdigit()]
-    return {row[1].removesuffix(".yaml"): int(row[5]) for row in rows}
 
 
 def table_of(text, tmp_path, name="mine.yaml"):
@@ -40,8 +33,24 @@ def test_totals_are_the_published_ones(file, scale, name):
     found = import_table(read_table(TABLES / f"{file}.yaml", scale))
     result = propagate(found.document.data)
     assert not result.errors
-    assert result.totals["params"] == reference()[name]
+    assert result.totals["params"] == int(ROWS["ultralytics", f"{name}.yaml"]["params"])
     assert (found.notes, found.placeholders) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "widths"),
+    [
+        ("rtdetr-l", "rtdetr-l", 3 * 256), ("rtdetr-x", "rtdetr-x", 3 * 384),
+        ("rtdetr-resnet50", "rtdetr-resnet50", 3 * 256), ("yolov8-rtdetr", "yolov8n-rtdetr", 64 + 128 + 256),
+    ],
+)  # fmt: skip
+def test_all_of_rt_detr_but_its_head(file, name, widths):
+    """The head's row is for three levels of 256 channels, each projected by a 1x1 convolution to 256."""
+    found = import_table(read_table(TABLES / f"{file}.yaml"))
+    assert [title.split()[0] for title in found.placeholders] == ["RTDETRDecoder"]
+    head = int(ROWS["ultralytics", "RTDETRDecoder(80,ch=(256,256,256))"]["params"]) + 256 * (widths - 3 * 256)
+    total = propagate(found.document.data).totals["params"]
+    assert total + head == int(ROWS["ultralytics", f"{name}.yaml"]["params"])
 
 
 def test_the_scale_follows_from_the_name(tmp_path):

@@ -15,7 +15,7 @@ SIDE = 64
 CHOSEN = {
     "mobilenetv1_100", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "ghostnet_100",
     "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "efficientnet_b0", "efficientnet_b2", "convnext_tiny",
-    "convnextv2_tiny", "darknet53", "cspdarknet53", "cspresnet50", "cspresnext50",
+    "convnextv2_tiny", "darknet53", "cspdarknet53", "cspresnet50", "cspresnext50", "hgnetv2_b0", "hgnetv2_b4",
 }  # fmt: skip
 """One of each family and each kind of map; the others differ in their numbers only."""
 CASES = [p for p in published() if p.model in CHOSEN]
