@@ -21,7 +21,8 @@ TABLE = ROOT / "tests" / "data" / "reference.tsv"
 HEAD = """# Figures
 
 Written by `python docs/make_figures.py` from the tests. Each row was measured on the implementation named; parameters
-of ours are equal to the unit, multiply-accumulates within 0.5 % where the row has them (tests/nodes, tests/engine).
+of ours are equal to the unit, multiply-accumulates within 0.5 % where the row has them (tests/nodes, tests/engine,
+tests/importing); those of yolov10n.yaml are of both its heads, of which one runs here.
 
 | family | variant | measured on | parameters | GMACs |
 |---|---|---|--:|--:|
