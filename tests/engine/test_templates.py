@@ -15,15 +15,16 @@ from tests.nodes.test_reference import ROWS
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
-def script(name):
+def script(name, monkeypatch):
+    monkeypatch.syspath_prepend(ASSETS)  # it imports its neighbours
     spec = importlib.util.spec_from_file_location(name, ASSETS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_files_are_what_the_script_draws():
-    made = script("make_templates").TEMPLATES
+def test_files_are_what_the_script_draws(monkeypatch):
+    made = script("make_templates", monkeypatch).TEMPLATES
     files = {t.name: t.path.read_text() for t in templates()}
     assert files.keys() == made.keys()
     assert {name: dump(draw().data) for name, draw in made.items()} == files
@@ -101,7 +102,7 @@ def test_every_template_has_a_picture():
         assert all(0 <= a < len(picture.nodes) and picture.nodes[a][0] < picture.nodes[b][0] for a, b in picture.wires)
 
 
-def test_a_picture_is_of_its_template():
+def test_a_picture_is_of_its_template(monkeypatch):
     template = next(t for t in templates() if t.name == "shapes-classifier")
     kept = json.loads(SKETCHES.read_text(encoding="utf-8"))[template.name]
-    assert json.loads(json.dumps(script("make_sketches").sketch(template))) == kept
+    assert json.loads(json.dumps(script("make_sketches", monkeypatch).sketch(template))) == kept
