@@ -101,8 +101,7 @@ def _conv(call: _Call) -> Layers:
     groups = {"groups": call.whole(4, 1)} if call.whole(4, 1) != 1 else {}
     dilation = {"dilation": call.whole(5, 1)} if call.whole(5, 1) != 1 else {}
     settings = {"out_channels": call.out, "kernel_size": kernel, "stride": stride, **groups, **dilation}
-    settings |= call.activation(6)
-    return _repeated(Made("conv.conv_norm_act", settings, "Conv"), call, call.out)
+    return _repeated(Made("conv.conv_norm_act", {**settings, **call.activation(6)}, "Conv"), call, call.out)
 
 
 def _depthwise(call: _Call) -> Layers:
