@@ -9,7 +9,6 @@ from PySide6.QtCore import QSettings, Signal
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QLineEdit, QMenu, QToolButton, QWidget
 
 from designer.data.errors import DataError
-from designer.data.readers import kind_of
 from designer.graph.document import Document
 from designer.graph.training import DataSettings
 from designer.ui import wording
@@ -118,6 +117,8 @@ class DataChoice(QWidget):
 
     def choose(self, path: Path) -> bool:
         """Take the data set at a path, whatever kind it is; False when it is none, which is said."""
+        from designer.data.readers import kind_of  # NumPy, which the first frame can do without
+
         try:
             kind = kind_of(path.expanduser())
         except (DataError, OSError) as error:

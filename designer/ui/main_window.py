@@ -160,6 +160,7 @@ class MainWindow(WindowLayout):
         self.train_button.clicked.connect(self.runs.start)
         self.status.zoom_clicked.connect(self.canvas.zoom_100)
         self.canvas.zoom_changed.connect(self.status.show_zoom)
+        self.welcome.shown.connect(lambda: self.welcome.show_choices(grouped(), self.workspace.recent()))
         self.welcome.new_requested.connect(self.files.new)
         self.welcome.open_requested.connect(self.files.ask_open)
         self.welcome.template_chosen.connect(self.files.open_template)
@@ -193,8 +194,6 @@ class MainWindow(WindowLayout):
         self._show_result()
         self.status.show_totals(self._result.get("totals") or {})
         self.engine.set_document(document)
-        if document is None:
-            self.welcome.show_choices(grouped(), self.workspace.recent())
         self.pages.setCurrentWidget(self.canvas if document is not None else self.welcome)
         for dock in (self.right, self.bottom):
             dock.setVisible(document is not None)

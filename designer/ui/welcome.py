@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from designer.graph.templates import Template, sketches
@@ -73,12 +73,14 @@ class RecentRow(Clickable):
 
 class Welcome(QWidget):
     """Signals:
+    shown(): the page comes to the front, and is to be given what it offers.
     new_requested(): an empty document.
     open_requested(): a file, to be asked for.
     template_chosen(str): a template's name.
     recent_chosen(str): a file's path.
     """
 
+    shown = Signal()
     new_requested = Signal()
     open_requested = Signal()
     template_chosen = Signal(str)
@@ -129,6 +131,11 @@ class Welcome(QWidget):
         scroll.setWidget(holder)
         self.setLayout(column(scroll))
         theme.manager.changed.connect(self._on_theme)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not event.spontaneous():
+            self.shown.emit()
 
     def _on_theme(self, _theme: theme.Theme) -> None:
         self.show_choices(self._templates, self._recent)
