@@ -111,6 +111,8 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
     requirements = ["torch>=2.11", "torchvision>=0.26", "safetensors", "pillow"]
     if (folder / "layers" / "backbones" / "timm_backbone.py").exists():
         requirements.append("timm")
+    if (folder / "layers" / "assign" / "hungarian.py").exists():
+        requirements.append("scipy")  # to train it further
     (folder / "requirements.txt").write_text("\n".join([*requirements, ""]), encoding="utf-8")
     (folder / "README.md").write_text(_readme(data.name, task), encoding="utf-8")
     format_folder(folder)

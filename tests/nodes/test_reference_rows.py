@@ -30,7 +30,7 @@ OPEN = {
     r"(VoVNet|Hybrid|SE/ECA/GE/CBAM nets|MaxViT|Other)\|": VARIANT,
     r"(ViT|Swin|DeiT|PVTv1|PVTv2|PVT|MobileViT|CMT|BiFormer|Yolos|Segformer)\|": TRANSFORMER,
     r"Attn:(MHA|Transformer\w*|BiLevelRouting|BoT|MSDeform)\|": TRANSFORMER,
-    r"(DETR|ConditionalDETR|DeformableDETR|DAB-DETR|DABDETR|RT-DETR|RT-DETRv2|D-FINE|RF-DETR|DINO|Head:RTDETR)\|":
+    r"(DETR|ConditionalDETR|DeformableDETR|DAB-DETR|DABDETR|RT-DETR|RT-DETRv2|D-FINE|RF-DETR|DINO)\|":
         TRANSFORMER,
     r"(MaskFormer|Mask2Former)\|": TRANSFORMER,
     r"(Det:fasterrcnn|Det:maskrcnn|FasterRCNN|MaskRCNN|PAFPN|Head:(RPN|MaskRCNN|FasterRCNN))\|":
