@@ -174,6 +174,20 @@ def centernet() -> Document:
     return for_coco(doc)
 
 
+def rtdetr() -> Document:
+    doc = detector_of(
+        "RT-DETR-L", "A transformer that gives each object once, without suppression. 80 classes at 640 pixels.", 640,
+        80, ("backbone.hgnet", {"size": "b4"}), ("neck.transformer_neck", {}), ("head.rtdetr_head", {}),
+        suppression=("post.top_k", "Top-k"),
+    )  # fmt: skip
+    doc.set_param(doc.data.nodes[-1], "max_detections", 300)
+    doc.set_data(kind="coco")
+    doc.set_training(
+        epochs=72, batch=16, optimizer="adamw", learning_rate=1e-4, weight_decay=1e-4, warmup_epochs=1, clip_norm=0.1
+    )
+    return doc
+
+
 def yolov8n_blocks() -> Document:
     """The same network with every block a node of its own."""
     doc = new("YOLOv8n, block by block", "YOLOv8n with every block a node, to change it anywhere.", "detect")
@@ -333,6 +347,7 @@ TEMPLATES: dict[str, Callable[[], Document]] = {
     "damo-yolo-t": damo_yolo,
     "yolo-ms-xs": partial(yolo_ms, "xs"),
     "yolo-ms": partial(yolo_ms, "base"),
+    "rtdetr-l": rtdetr,
     "ssd300": ssd300,
     "efficientdet-d0": efficientdet,
     "centernet-r18": centernet,

@@ -276,6 +276,15 @@ def _resnet_layer(call: _Call) -> Layers:
     return blocks, 4 * width, ""
 
 
+def _rtdetr(call: _Call) -> Layers:
+    names = ("feat_channels", "queries", "points", "heads", "layers", "feed_forward")
+    if len(call.row.args) > 1 + len(names):
+        return _placeholder(call.row, call.widths, call.table)
+    settings = {name: call.whole(place) for place, name in enumerate(names, 1) if len(call.row.args) > place}
+    head = Made("head.rtdetr_head", {"num_classes": call.table.classes, **settings}, "RTDETRDecoder")
+    return [head, Made("post.top_k", {"max_detections": settings.get("queries", 300)}, "Top-k")], 0, ""
+
+
 def _placeholder(row: Row, widths: list[int], table: Table) -> Layers:
     """A node that keeps name and arguments; its channels are guessed from the first argument."""
     first = row.args[0] if row.args else None
@@ -321,5 +330,6 @@ MODULES: dict[str, Callable[[_Call], Layers]] = {
     "RepC3": _rep_c3,
     "AIFI": _aifi,
     "ResNetLayer": _resnet_layer,
+    "RTDETRDecoder": _rtdetr,
 }
 """By the name in the table, without `nn.`."""

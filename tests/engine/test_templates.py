@@ -58,6 +58,7 @@ TOTALS = {
     "solo-r50": ("mmdet 3.3.0", "solo/solo_r50_fpn_1x_coco.py"),
     "decoupled-solo-r50": ("mmdet 3.3.0", "solo/decoupled-solo_r50_fpn_1x_coco.py"),
     "ssd300": ("torchvision", "ssd300_vgg16 (raw outputs)"),
+    "rtdetr-l": ("ultralytics", "rtdetr-l.yaml"),
     "resnet50": ("torchvision", "resnet50"),
 }
 """The measured row of each whole model that has one."""
