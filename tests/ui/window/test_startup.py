@@ -1,5 +1,6 @@
 """The window starts without torch, quickly, and says how quickly."""
 
+import re
 import subprocess
 import sys
 
@@ -16,19 +17,24 @@ heavy = {"torch", "torchvision", "accelerate", "onnx", "onnxruntime", "matplotli
 assert not heavy, heavy
 """
 
+FIRST_FRAME = """
+import sys
+from designer.ui.app import main
+assert main(profile_startup=True) == 0
+later = {"torch", "numpy", "pyqtgraph", "networkx", "PIL", "yaml", "cv2", "optuna", "matplotlib"}
+print(sorted(later & set(sys.modules)))
+"""
+"""How long it takes is measured by benchmarks/first_frame.py."""
+
 
 def test_the_window_never_imports_torch(home):
     done = subprocess.run([sys.executable, "-c", NO_TORCH], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_first_frame_is_timed(home):
-    code = "from designer.ui.app import main; raise SystemExit(main(profile_startup=True))"
-    times = []
-    for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("first frame after ")
-        times.append(int(done.stdout.split()[3]))
-    # 1,500 ms on an idle machine; a busy one is given twice that.
-    assert min(times) < 3000
+def test_the_first_frame_is_timed_and_comes_before_what_is_slow_to_import(home):
+    done = subprocess.run([sys.executable, "-c", FIRST_FRAME], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    frame, imported = done.stdout.splitlines()
+    assert re.fullmatch(r"first frame after \d+ ms", frame)
+    assert imported == "[]"
