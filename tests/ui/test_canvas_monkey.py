@@ -147,7 +147,7 @@ class Monkey:
         self.random.choice(self.gestures)()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 11])
 def test_random_gestures_do_no_harm(qtbot, caplog, seed):
     view = CanvasView(Document.new("Monkey", CATALOGUE), CATALOGUE, theme.DARK)
     view.resize(900, 600)

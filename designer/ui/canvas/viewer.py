@@ -215,13 +215,14 @@ class CanvasViewer(ZoomedView):
             self._wiring.drop(self.mapToScene(at), self.port_at(at), self.item_at(at))
         else:
             QGraphicsView.mouseReleaseEvent(self, extending(event))
-            wire = self._wire_under_loose()
+            wire, held = self._wire_under_loose(), set(self._held)
             moved: Any = {item: (item.home.x(), item.home.y()) for item in self._dragged()}
             self._let_go()
             self._offer(None)
-            if moved and wire is not None:
-                self.node_on_wire.emit(*next((item, wire, start) for item, start in moved.items()))
-            elif moved:
+            if wire is not None:
+                for item in held & moved.keys():  # one; a key in mid-drag may have moved others with it
+                    self.node_on_wire.emit(item, wire, moved.pop(item))
+            if moved:
                 self.moved_nodes.emit(moved)
 
     def _let_go(self) -> None:
