@@ -121,6 +121,7 @@ HEADS: dict[str, tuple[str, Levels, dict[str, Any]]] = {
         yolo_levels,
         {"boxes_per_cell": [4, 6, 4], "scales": [15, 30, 60, 90], "steps": []},
     ),
+    "RT-DETR": ("head.rtdetr_head", yolo_levels, {"layers": 3, "queries": 50}),
     "CenterNet": ("head.center_net_head", fine_map, {}),
     "YOLO-seg": ("head.yolo_seg_head", yolo_levels, {}),
     "SOLO": ("head.solo_head", finer_levels, _SOLO),

@@ -20,7 +20,7 @@ FEW = 4
 """Images a step below which batch norm's statistics are noise."""
 UNKNOWN = 16
 """Images that a batch is taken for which is found when training starts."""
-TRANSFORMERS = ("transformer", "aifi")
+TRANSFORMERS = ("transformer", "aifi", "detr")
 """Words in the names of components that have a transformer inside."""
 
 

@@ -63,7 +63,7 @@ def assign_hungarian(
         cost = pair_costs(logits, boxes, truth, labels, cls_weight, l1_weight, giou_weight).cpu()
         for image, columns in enumerate(valid):
             owners = columns.nonzero().flatten().tolist()
-            for layer, prices in enumerate(cost[image, :, :, columns]):
+            for layer, prices in enumerate(cost[image][..., columns]):
                 queries, which = linear_sum_assignment(prices)
                 found += [(image, layer, int(q), owners[i]) for q, i in zip(queries, which, strict=True)]
     table = torch.tensor(found, dtype=torch.long, device=labels.device).view(-1, 4)

@@ -101,7 +101,8 @@ class RTDETRHead(nn.Module):
         self.select = nn.Sequential(nn.Linear(feat_channels, feat_channels), nn.LayerNorm(feat_channels))
         self.select_score = score_head(feat_channels, num_classes)
         self.select_box = box_head(feat_channels)
-        self.class_table = nn.Parameter(torch.randn(num_classes, feat_channels))  # features of denoising queries
+        # Features of denoising queries; without these it learns nothing, for which other processes must not wait.
+        self.class_table = nn.Parameter(torch.randn(num_classes, feat_channels), requires_grad=denoising > 0)
         self.decoder = QueryDecoder(layers, num_classes, feat_channels, heads, len(channels), points, feed_forward)
 
     def forward(self, *levels: Float[Tensor, "B C_ H_ W_"]) -> tuple[Float[Tensor, "..."], ...] | Predictions:
@@ -130,7 +131,8 @@ class RTDETRHead(nn.Module):
         centre = start[:, :2].sigmoid()
         inside = ((centre > BORDER) & (centre < 1 - BORDER)).all(1)
         best = logits.detach().amax(2).float().masked_fill(~inside, torch.finfo(torch.float32).min)
-        cells = best.topk(min(self.queries, start.shape[0]), 1).indices[..., None]
+        # In the order of the cells: by score, rounding would exchange queries whose scores are nearly equal.
+        cells = best.topk(min(self.queries, start.shape[0]), 1, sorted=False).indices.sort(1).values[..., None]
         features = features.gather(1, cells.expand(-1, -1, features.shape[2]))
         logits = logits.gather(1, cells.expand(-1, -1, logits.shape[2]))
         return features, logits, self.select_box(features).float() + start[cells.squeeze(2)]

@@ -42,8 +42,12 @@ def test_the_rate_grows_with_the_step(made, catalogue):
 
 def test_short_training_and_transformers_take_adamw(made, catalogue):
     assert settings(made(epochs=10, batch=16), catalogue)["learning_rate"] == 1e-3
-    found = settings(made("neck.transformer_neck", epochs=72, batch=16), catalogue)
-    assert (found["optimizer"], found["learning_rate"], found["warmup_epochs"]) == ("adamw", 1e-4, 5.0)
+    for document in (
+        made("neck.transformer_neck", epochs=72, batch=16),
+        made(head="head.rtdetr_head", epochs=72, batch=16),
+    ):
+        found = settings(document, catalogue)
+        assert (found["optimizer"], found["learning_rate"], found["warmup_epochs"]) == ("adamw", 1e-4, 5.0)
 
 
 def test_fine_tuning_is_gentle_with_what_was_learnt(made, catalogue):
