@@ -116,7 +116,8 @@ def make_accelerator(device: str, amp: bool, accumulate: int) -> Accelerator:
     # Some composites hold parts that a document does not use; they have no gradients to wait for.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     return Accelerator(
-        cpu=device == "cpu",
+        # Told so, several processes without a GPU find each other over gloo; left to itself each would train alone.
+        cpu=device == "cpu" or not torch.accelerator.is_available(),
         mixed_precision=precision,
         gradient_accumulation_steps=accumulate,
         kwargs_handlers=[unused],

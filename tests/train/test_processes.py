@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from designer.graph.errors import NetwrightError
 from designer.graph.storage import dump
@@ -44,7 +45,9 @@ def alone(small_detector, tmp_path_factory) -> tuple[dict[int, float], dict]:
 
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one_and_one_that_dies_ends_the_run(small_detector, alone, tmp_path):
-    run = RunFolder.create(tmp_path, small_detector(devices=2).data)
+    # Where there is no GPU, auto is the processor, and the two have to find each other there.
+    device = "cpu" if torch.accelerator.is_available() else "auto"
+    run = RunFolder.create(tmp_path, small_detector(devices=2, device=device).data)
     process = start_training(run)
     wait_for(run, "checkpoint", 200)
     workers = psutil.Process(process.pid).children(recursive=True)
