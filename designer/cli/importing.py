@@ -13,12 +13,16 @@ def import_model(file: Path, out: Path | None, scale: str, name: str, size: str,
     """Reads a model and writes a document, weights beside it; an existing document is never overwritten."""
     from designer.engine.propagate import propagate
     from designer.importing.model import open_model
+    from designer.importing.python_file import NotTrusted
 
     target = out or Path(f"{file.stem}{scale}.netwright")
     if target.exists():
         raise NetwrightError(f"{target} exists already. Choose another name with --out, or delete it first.")
     weights = target.with_suffix(".safetensors")
-    found = open_model(file, scale=scale, name=name, size=size, trust=trust, weights=weights)
+    try:
+        found = open_model(file, scale=scale, name=name, size=size, trust=trust, weights=weights)
+    except NotTrusted as error:
+        raise NetwrightError(f"{error} Then repeat the command with --trust.") from None
     Document(found.document).save(target)
     totals = propagate(found.document).totals
     if as_json:
