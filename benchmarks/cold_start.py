@@ -29,8 +29,6 @@ from designer.train.run import RunFolder, start_training
 BAR = 6.0
 WAYS = ("kept ready", "started then")
 PATIENCE = 300.0
-
-
 SETTLED = 0.05
 """Share of a processor below which the process that is kept ready has imported everything."""
 

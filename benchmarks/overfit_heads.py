@@ -204,7 +204,7 @@ def page(results: list[Result], steps: int) -> str:
     """The page of the docs."""
     return (
         "# Every head learns\n\nWritten by `python benchmarks/overfit_heads.py --write docs/heads.md`. Each head on a "
-        f"small network overfits {IMAGES} drawn images of {SIDE} x {SIDE} pixels in {steps} steps of AdamW on the CPU; "
+        f"small network overfits {IMAGES} drawn images of {SIDE} x {SIDE} pixels in {steps} steps of AdamW on the CPU. "
         "The score is mAP50 of the same images, of masks for segmenters, and mean IoU for class maps.\n\n"
         + table(results)
     )

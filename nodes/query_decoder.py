@@ -10,9 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nodes.deformable_attention import DeformableAttention
-
-RARE = -4.595
-"""Logit of a probability of 1 %, from which scores start."""
+from nodes.heads.towers import RARE
 
 
 def perceptron(*widths: int) -> nn.Sequential:

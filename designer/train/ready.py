@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psutil
 
-from designer.train.run import RunError, RunFolder, detached, is_alive, record_process
+from designer.train.run import RunFolder, check_idle, detached, record_process
 
 COMMAND = [sys.executable, "-P", "-m", "designer.train", "--wait"]
 LEAST_MEMORY = 4 * 2**30
@@ -44,8 +44,7 @@ class ReadyTrainer:
         process = self._alive()
         if process is None or run.remote_path.is_file():
             return None
-        if is_alive(run):
-            raise RunError(f"{run.path} is being trained already. Stop that first.")
+        check_idle(run)
         self._waiting = None
         assert process.stdin is not None
         record_process(run, process.pid)

@@ -113,8 +113,8 @@ def start_training(run: RunFolder, *, resume: bool = False, place: Machine | Non
         RunError: when a trainer is already at work on this run.
     """
     first = place is None or place.rank == 0
-    if first and is_alive(run):
-        raise RunError(f"{run.path} is being trained already. Stop that first.")
+    if first:
+        check_idle(run)
     module = "designer.train.remote" if run.remote_path.is_file() else "designer.train"
     command = [sys.executable, "-P", "-m", module, "--run", str(run.path.resolve())]
     command += place.arguments() if place is not None else []
@@ -122,6 +122,12 @@ def start_training(run: RunFolder, *, resume: bool = False, place: Machine | Non
     if first:
         record_process(run, process.pid)
     return process
+
+
+def check_idle(run: RunFolder) -> None:
+    """Raises RunError when a trainer is already at work on a run."""
+    if is_alive(run):
+        raise RunError(f"{run.path} is being trained already. Stop that first.")
 
 
 def start_detached(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:

@@ -61,8 +61,9 @@ def make_application() -> QApplication:
     app.setStyle("Fusion")
     theme.install_fonts(app)
     theme.manager.restore()
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
+    if existing is None:
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
     return app
 
 
