@@ -68,7 +68,7 @@ class Turns:
     """
 
     def __init__(self, trainer: Trainer, pairs: int, loading: bool) -> None:
-        self.sampler, self.num_workers = trainer.loader.sampler, 0
+        self.batch_sampler, self.num_workers = trainer.loader.batch_sampler, 0
         self._plain, self._count = Plain(trainer), pairs + WARM_UP
         self._sources = [_batches(trainer) for _ in range(2)]
         if not loading:

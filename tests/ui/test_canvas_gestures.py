@@ -16,6 +16,7 @@ from tests.ui.canvas_support import (
     click,
     drag,
     drop,
+    far_from,
     is_mirror,
     point,
     port_point,
@@ -427,3 +428,18 @@ def test_without_a_document_no_gesture_does_anything(view):
     drag(view, QPoint(100, 100), QPoint(300, 300))
     assert view.add_at_centre("conv.conv") is None
     assert view.nodes == {}
+
+
+@pytest.mark.parametrize("key", [NONE, CTRL, SHIFT])
+@pytest.mark.parametrize("chosen", [(), ("Conv A",), ("Conv B",), ("Conv A", "Conv B")])
+def test_a_dragged_node_is_where_the_document_has_it(chain, key, chosen):
+    """With keys as well, which choose otherwise: Qt moves what was pressed, selected or not."""
+    view, _, conv, last = chain
+    view.select([n.id for n in (conv, last) if n.title in chosen])
+    grip = point(view, view.nodes[conv.id].scene_card().center())
+    drag(view, grip, far_from(grip, 40, 120), keys=key)
+    assert is_mirror(view) == []
+    assert conv.y > -100
+    view.undo()
+    assert (conv.x, conv.y, last.x, last.y) == (-100, -100, 200, -100)
+    assert is_mirror(view) == []

@@ -142,9 +142,6 @@ class CanvasGraph(NodeGraph):
         """
         entered = {i.id: f for i in moved if isinstance(i, NodeItem) and (f := self._frame_under(i)) is not None}
         self.edit(lambda document: move_dragged(document, moved, entered))
-        if self.looks_into:
-            for item, (x, y) in moved.items():
-                item.setPos(x, y)
 
     def _frame_under(self, item: NodeItem) -> FrameItem | None:
         """The frame that a node without one was let go in."""
@@ -257,7 +254,7 @@ class CanvasGraph(NodeGraph):
             self.added.emit(made)
         return made
 
-    def _on_node_on_wire(self, item: NodeItem, wire: WireItem, start: tuple[float, float]) -> None:
+    def _on_node_on_wire(self, item: NodeItem, wire: WireItem) -> None:
         """A node without wires was dragged onto a wire."""
 
         def act(document: Document) -> None:
@@ -266,8 +263,6 @@ class CanvasGraph(NodeGraph):
                 self._put_on_wire(document, item.id, wire)
 
         self.edit(act)
-        if self.looks_into:
-            item.setPos(*start)
 
     def _put_on_wire(self, document: Document, node: str, wire: WireItem) -> None:
         source, target = wire.output_port.node, wire.input_port.node

@@ -5,6 +5,7 @@ Every gesture ends in a signal, NodeGraphQt's own where it has one; `CanvasGraph
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
@@ -32,7 +33,7 @@ class CanvasViewer(ZoomedView):
     wiring_ended(): it was dropped or given up.
     wire_on_node(port, node item, wire item or None): it was dropped on a node, beside its ports.
     wire_on_canvas(port, QPointF): it was dropped on empty canvas.
-    node_on_wire(node item, wire item, (x, y)): a node without wires was dragged onto a wire, from there.
+    node_on_wire(node item, wire item): a node without wires was dragged onto a wire.
     title_double_clicked(str): the title of a node that can be read was double-clicked.
     fold_clicked(str): the sign that folds or unfolds a frame, or a folded frame twice.
     frame_double_clicked(str): the bar of a frame, or a note.
@@ -46,7 +47,7 @@ class CanvasViewer(ZoomedView):
     wiring_ended = Signal()
     wire_on_node = Signal(CanvasPort, NodeItem, object)
     wire_on_canvas = Signal(CanvasPort, QPointF)
-    node_on_wire = Signal(NodeItem, WireItem, tuple)
+    node_on_wire = Signal(NodeItem, WireItem)
     title_double_clicked = Signal(str)
     fold_clicked = Signal(str)
     frame_double_clicked = Signal(str)
@@ -159,11 +160,10 @@ class CanvasViewer(ZoomedView):
             if not keys & (_Mod.ShiftModifier | _Mod.ControlModifier):
                 self._take_points(at)
             QGraphicsView.mousePressEvent(self, extending(event))
-            chosen = self.scene().selectedItems()
-            if not isinstance(self.scene().mouseGrabberItem(), (NodeItem, FrameItem, PointItem)):
-                chosen = []
+            # Qt drags what has grabbed the mouse even where the press has taken it out of the selection.
+            self._is_held = isinstance(self.scene().mouseGrabberItem(), (NodeItem, FrameItem, PointItem))
+            chosen = self.scene().selectedItems() if self._is_held else []
             self._held = {n for n in chosen if not isinstance(n, WireItem) and getattr(n, "moves_itself", True)}
-            self._is_held = bool(self._held)
         # The right button waits for the context menu.
 
     def _is_on_sign(self, frame: FrameItem, at: QPoint) -> bool:
@@ -215,15 +215,17 @@ class CanvasViewer(ZoomedView):
             self._wiring.drop(self.mapToScene(at), self.port_at(at), self.item_at(at))
         else:
             QGraphicsView.mouseReleaseEvent(self, extending(event))
-            wire, held = self._wire_under_loose(), set(self._held)
-            moved: Any = {item: (item.home.x(), item.home.y()) for item in self._dragged()}
+            wire, held, dragged = self._wire_under_loose(), set(self._held), self._dragged()
+            moved: Any = {item: (item.home.x(), item.home.y()) for item in dragged}
             self._let_go()
             self._offer(None)
             if wire is not None:
                 for item in held & moved.keys():  # one; a key in mid-drag may have moved others with it
-                    self.node_on_wire.emit(item, wire, moved.pop(item))
+                    del moved[item]
+                    self.node_on_wire.emit(item, wire)
             if moved:
                 self.moved_nodes.emit(moved)
+            self._send_home(dragged)
 
     def _let_go(self) -> None:
         self._held, self._is_held = set(), False
@@ -232,14 +234,20 @@ class CanvasViewer(ZoomedView):
         """What is elsewhere than in the document. All are asked: a key in mid-drag may have changed the selection."""
         return [i for i in self._movable if i.pos() != i.home] if self._is_held else []
 
+    @staticmethod
+    def _send_home(items: Iterable[NodeItem | FrameItem | PointItem]) -> None:
+        """Puts items where the document has them: it may not have taken a move over, or all but a rounding of it."""
+        for item in items:
+            if item.scene() is not None and item.pos() != item.home:
+                item.setPos(item.home)
+
     def cancel(self) -> None:
         """Gives up the gesture that is going on: nodes go back, a wire is not made."""
         self._wiring.cancel()
         dragged = self._dragged()
         self._let_go()
         self._offer(None)
-        for item in dragged:
-            item.setPos(item.home)
+        self._send_home(dragged)
         if (grabber := self.scene().mouseGrabberItem()) is not None:
             grabber.ungrabMouse()
 
