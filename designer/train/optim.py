@@ -1,4 +1,4 @@
-"""Optimizer, learning-rate schedule and the moving average of the weights."""
+"""Optimizer and learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from designer.graph.training import TrainingSettings
 from designer.train.muon import MuonAndAdamW, orthogonalised
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def make_optimizer(
@@ -122,19 +119,3 @@ def schedule(settings: TrainingSettings, steps: int, steps_an_epoch: int) -> Cal
 def _cosine(start: float, end: float, done: float) -> float:
     """Half a cosine wave from one value to another."""
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
-
-
-def make_average(model: nn.Module, decay: float) -> AveragedModel:
-    """A moving average of weights and buffers. The decay grows as (1 + n) / (10 + n) so that short runs profit too."""
-
-    @torch.no_grad()
-    def average(kept: Tensors, fresh: Tensors, count: Tensor | int) -> None:
-        n = int(count)
-        now = min(decay, (1 + n) / (10 + n))
-        if kept and kept[0].is_floating_point():
-            torch._foreach_lerp_(kept, fresh, 1 - now)
-        else:  # counters of batch norm
-            for a, b in zip(kept, fresh, strict=True):
-                a.copy_(b)
-
-    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)

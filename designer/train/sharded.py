@@ -21,6 +21,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from designer.train.weights import decay_after
+
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 TO_ALL = StateDictOptions(full_state_dict=True)
 
@@ -51,10 +53,10 @@ class Sharded:
 
     @torch.no_grad()
     def update_average(self) -> None:
-        """One step of the moving average; its decay grows as (1 + n) / (10 + n), as of a model in one piece."""
+        """One step of the moving average, as of a model in one piece."""
         if self.decay is None:
             return
-        now = min(self.decay, (1 + self.averaged) / (10 + self.averaged)) if self.averaged else 0.0
+        now = decay_after(self.averaged, self.decay)
         for name, value in self._values():
             kept, fresh = own(self._kept[name]), own(value)
             if kept.is_floating_point():

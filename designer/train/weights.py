@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from designer.engine.compile import Compiled
 from designer.graph.training import TrainingSettings
-from designer.train.optim import make_average
 
 
 class Weights(Protocol):
@@ -29,6 +29,46 @@ class Weights(Protocol):
         """Takes what `state` gave. Raises RuntimeError, ValueError or KeyError when it does not fit."""
 
 
+class Average:
+    """A moving average of the weights and buffers of a model, as `module`.
+
+    The tensors are looked up once: torch's `AveragedModel` walks all modules at every step, which takes YOLOv8n 8 ms.
+
+    Args:
+        model: on its device, where its tensors stay the same ones.
+        decay: that is grown to.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(model)
+        self.decay, self.count = decay, 0
+        pairs = list(zip(values_of(self.module), values_of(model), strict=True))
+        self._weights = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Takes the weights of now in."""
+        share = 1 - decay_after(self.count, self.decay)
+        if self._weights:
+            kept, fresh = zip(*self._weights, strict=True)
+            torch._foreach_lerp_(kept, fresh, share)
+        if self._counters:
+            kept, fresh = zip(*self._counters, strict=True)
+            torch._foreach_copy_(kept, fresh)
+        self.count += 1
+
+
+def values_of(model: nn.Module) -> list[Tensor]:
+    """Parameters and buffers, detached: they share their memory with the model's."""
+    return [value.detach() for value in (*model.parameters(), *model.buffers())]
+
+
+def decay_after(count: int, decay: float) -> float:
+    """Of a moving average of so many steps: none at first, then (1 + n) / (10 + n), so that short runs profit too."""
+    return min(decay, (1 + count) / (10 + count)) if count else 0.0
+
+
 class Whole:
     """The weights of a model that every process holds in one piece.
 
@@ -39,11 +79,11 @@ class Whole:
 
     def __init__(self, model: nn.Module, decay: float | None) -> None:
         self.model = model
-        self.average = make_average(model, decay) if decay is not None else None
+        self.average = Average(model, decay) if decay is not None else None
 
     def update_average(self) -> None:
         if self.average is not None:
-            self.average.update_parameters(self.model)
+            self.average.update()
 
     def to_measure(self) -> nn.Module:
         return self.average.module if self.average is not None else self.model
@@ -52,7 +92,7 @@ class Whole:
         return {
             "model": self.model.state_dict(),
             "ema": self.average.module.state_dict() if self.average is not None else None,
-            "averaged": int(self.average.n_averaged) if self.average is not None else 0,
+            "averaged": self.average.count if self.average is not None else 0,
             "optimizer": optimizer.state_dict(),
         }
 
@@ -60,7 +100,7 @@ class Whole:
         self.model.load_state_dict(state["model"])
         if self.average is not None and state["ema"] is not None:
             self.average.module.load_state_dict(state["ema"])
-            self.average.n_averaged.fill_(state["averaged"])
+            self.average.count = int(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
 
 

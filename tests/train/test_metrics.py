@@ -9,7 +9,8 @@ from torch import nn
 
 from designer.graph.training import TrainingSettings
 from designer.train.metrics import CocoMap, TopK
-from designer.train.optim import make_average, make_optimizer, schedule
+from designer.train.optim import make_optimizer, schedule
+from designer.train.weights import Average
 
 
 def test_map_equals_pycocotools():
@@ -146,11 +147,11 @@ def test_norms_and_biases_are_not_decayed():
 
 def test_average_by_hand():
     model = nn.BatchNorm1d(1)
-    average = make_average(model, 0.5)
-    average.update_parameters(model)  # the first call copies
+    average = Average(model, 0.5)
+    average.update()  # the first call copies
     with torch.no_grad():
         model.weight.fill_(3.0)
         model.num_batches_tracked.fill_(7)
-    average.update_parameters(model)  # n = 1: decay min(0.5, 2/11), so 1 * 2/11 + 3 * 9/11
+    average.update()  # n = 1: decay min(0.5, 2/11), so 1 * 2/11 + 3 * 9/11
     assert float(average.module.weight) == pytest.approx(2 / 11 + 27 / 11)
     assert int(average.module.num_batches_tracked) == 7

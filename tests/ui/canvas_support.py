@@ -77,7 +77,10 @@ def far_from(at, dx, dy):
 
 
 def is_mirror(view):
-    """What is drawn that is not in the document, or the other way round; nothing when the two are equal."""
+    """What is drawn that is not in the document, or the other way round; nothing when the two are equal.
+
+    Places are compared as Qt does, which sets no item to a place that is another by a rounding only.
+    """
     data = view.document.data
     wrong = []
     nodes = {n.id: n for n in data.nodes}
@@ -88,12 +91,12 @@ def is_mirror(view):
         wrong.append(("wires", view.wires.keys() ^ wires.keys()))
     for key, item in view.nodes.items():
         node = nodes.get(key)
-        if node is not None and ((node.x, node.y) != (item.x(), item.y()) or node.title != item.name):
+        if node is not None and (QPointF(node.x, node.y) != item.pos() or node.title != item.name):
             wrong.append(("node", key))
     for key, item in view.wires.items():
         if key in wires and (*item.output_port.key, *item.input_port.key) != wires[key].ends:
             wrong.append(("ends", key))
-        if key in wires and [(p.x(), p.y()) for p in item.point_items] != wires[key].points:
+        if key in wires and [p.pos() for p in item.point_items] != [QPointF(*at) for at in wires[key].points]:
             wrong.append(("points", key))
         ends = item.path().elementAt(0), item.path().elementAt(item.path().elementCount() - 1)
         drawn = (QPointF(ends[0].x, ends[0].y), QPointF(ends[1].x, ends[1].y))
