@@ -443,3 +443,16 @@ def test_a_dragged_node_is_where_the_document_has_it(chain, key, chosen):
     view.undo()
     assert (conv.x, conv.y, last.x, last.y) == (-100, -100, 200, -100)
     assert is_mirror(view) == []
+
+
+def test_a_click_while_another_button_is_down_leaves_the_mouse_to_what_is_pressed_next(chain):
+    view, _, conv, last = chain
+    grips = [point(view, view.nodes[n.id].scene_card().center()) for n in (conv, last)]
+    QTest.mousePress(view.viewer.viewport(), MIDDLE, NONE, QPoint(5, 5))  # let go where we do not hear of it
+    click(view, QPoint(5, 5))
+    click(view, grips[0])
+    drag(view, grips[1], far_from(grips[1], 40, 120))
+    QTest.mouseRelease(view.viewer.viewport(), MIDDLE, NONE, QPoint(5, 5))
+    assert (conv.x, conv.y) == (-100, -100)
+    assert last.y > -100
+    assert is_mirror(view) == []

@@ -229,6 +229,9 @@ class CanvasViewer(ZoomedView):
 
     def _let_go(self) -> None:
         self._held, self._is_held = set(), False
+        # While another button is down Qt leaves the item the mouse: the next drag would be of it, whatever is pressed.
+        if (grabber := self.scene().mouseGrabberItem()) is not None:
+            grabber.ungrabMouse()
 
     def _dragged(self) -> list[NodeItem | FrameItem | PointItem]:
         """What is elsewhere than in the document. All are asked: a key in mid-drag may have changed the selection."""
@@ -248,8 +251,6 @@ class CanvasViewer(ZoomedView):
         self._let_go()
         self._offer(None)
         self._send_home(dragged)
-        if (grabber := self.scene().mouseGrabberItem()) is not None:
-            grabber.ungrabMouse()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         at = event.position().toPoint()
