@@ -16,11 +16,11 @@ from torch import Tensor
 
 from designer.engine.compile import compile_document
 from designer.engine.matching import Matched, match
-from designer.engine.pretrained import KEY
 from designer.engine.state_files import read_state
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.model import GraphData
+from designer.graph.named_files import KEY
 
 
 @dataclass

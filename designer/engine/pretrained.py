@@ -15,11 +15,9 @@ from designer.engine.compile import Compiled
 from designer.engine.state_files import State, read_state
 from designer.graph.errors import NetwrightError
 from designer.graph.model import GraphData, Node
+from designer.graph.named_files import split_key
 from nodes.sdk.discover import library
 from nodes.weights import Carried, Pretrained, Rename, WeightsError, carry_over, download, for_component
-
-KEY = "#"
-"""Between a file and the key in it below which a node's tensors are: `file:mine.safetensors#backbone`."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,7 @@ def _load(node: Node, name: str, module: nn.Module, read: Callable[[Path, str], 
     fitting = for_component(component.id, {**component.defaults(), **node.params}) if component is not None else []
     kind, _, where = node.weights.partition(":")
     if kind == "file":
-        path, _, key = where.rpartition(KEY)
-        if not key.isidentifier():  # a mark that belongs to the file's name
-            path, key = where, ""
+        path, key = split_key(where)
         state = read(Path(path).expanduser(), node.title).tensors
         if key:
             return _load_part(node, name, module, state, key)

@@ -30,7 +30,7 @@ class Node(Part):
     note: str = ""
     weights: str = ""
     """Where its weights come from before training: `torchvision:resnet50`, `timm:...`, `file:PATH`, or
-    `file:PATH#KEY` for what is below a key of the file; "" draws them."""
+    `file:PATH#KEY` for what is below a key of the file; "" draws them. In a file, `./` is the document's folder."""
     frozen: bool = False
     disabled: bool = False
 

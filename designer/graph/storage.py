@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from designer.graph.errors import DocumentError
 from designer.graph.model import VERSION, GraphData
+from designer.graph.named_files import found_from, named_from
 
 SUFFIX = ".netwright"
 LARGEST = 64 * 2**20
@@ -24,7 +25,7 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 def read(path: Path) -> GraphData:
-    """Reads a document.
+    """Reads a document. What it names from its own folder (`./`) is named whole.
 
     Raises:
         DocumentError: with the line and the reason; the file is not touched.
@@ -39,7 +40,7 @@ def read(path: Path) -> GraphData:
         raise DocumentError("This is not text, so it is no Netwright document.", path) from None
     except OSError as error:
         raise DocumentError(f"The file cannot be read: {error.strerror}.", path) from None
-    return parse(text, path)
+    return found_from(parse(text, path), path.parent)
 
 
 def parse(text: str, path: str | Path = "") -> GraphData:
@@ -170,7 +171,7 @@ def write(data: GraphData, path: Path) -> None:
         DocumentError: when the folder or the disk does not take it; what was there before is still there.
     """
     try:
-        write_text(path, dump(data))
+        write_text(path, dump(named_from(data, path.parent)))
     except ValueError as error:  # NaN or infinity in a parameter
         raise DocumentError(f"The document cannot be written: {error}.", path) from None
     except OSError as error:

@@ -135,7 +135,9 @@ class DataSettings(Section):
         title="Data",
         description="Built-in shapes, COCO JSON, YOLO folders, Pascal VOC, images with masks, or class folders.",
     )
-    path: str = Field("", title="Path", description="File or folder of the data set.")
+    path: str = Field(
+        "", title="Path", description="File or folder of the data set; in a document, ./ is its own folder."
+    )
     train: str = Field(
         "", title="Training part", description="Sub-folder or annotation file; found by itself if empty."
     )

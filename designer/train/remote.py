@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import IO
 
 from designer.graph.errors import NetwrightError
+from designer.graph.model import GraphData
+from designer.graph.named_files import BESIDE, weight_files, with_weights
 from designer.graph.storage import read, write, write_text
 from designer.train import control
 from designer.train.events import EventWriter
@@ -107,13 +109,28 @@ class Mirror:
         return call(self.host, f"{script} && echo alive || echo idle").strip()
 
     def _bring(self) -> None:
-        """The run folder, and the data set if wanted."""
+        """The run folder, the weights that it starts from, and the data set if wanted."""
         call(self.host, f"{self.host.command} --version && mkdir -p {shlex.quote(self.folder)}")
-        if not self.send_data:
-            for path in (self.run.config_path, self.run.graph_path):
-                send(self.host, path, self.folder)
-            return
-        data = read(self.run.graph_path)
+        data = self._send_weights(read(self.run.graph_path))
+        if self.send_data:
+            data = self._send_data(data)
+        given = self.run.path / "there"
+        given.mkdir(exist_ok=True)
+        write(data, given / self.run.graph_path.name)
+        send(self.host, self.run.config_path, self.folder)
+        send(self.host, given, self.folder)
+
+    def _send_weights(self, data: GraphData) -> GraphData:
+        """Files of this machine go into the run folder there; a path that is none here is one of the host's."""
+        files = [path for path in weight_files(data) if Path(path).is_file()]
+        names = {path: f"weights/{number}" for number, path in enumerate(files)}
+        for path, name in names.items():
+            self._say("note", f"Sending {path} to {self.host.title()}.")
+            call(self.host, f"mkdir -p {shlex.quote(f'{self.folder}/{name}')}")
+            send(self.host, Path(path), f"{self.folder}/{name}")
+        return with_weights(data, lambda path: f"{BESIDE}{names[path]}/{Path(path).name}" if path in names else path)
+
+    def _send_data(self, data: GraphData) -> GraphData:
         source = Path(data.data.path)
         whole = source if source.is_dir() else source.parent
         if not data.data.path or not source.exists():
@@ -123,11 +140,8 @@ class Mirror:
         self._say("note", f"Sending {whole} to {self.host.title()}.")
         send(self.host, whole, target)
         place = call(self.host, f"cd {shlex.quote(target)} && pwd").strip()
-        data.data.path = place if source.is_dir() else f"{place}/{source.name}"
-        given = self.run.path / "there"
-        given.mkdir(exist_ok=True)
-        write(data, given / self.run.graph_path.name)
-        send(self.host, given, self.folder)
+        path = place if source.is_dir() else f"{place}/{source.name}"
+        return data.model_copy(update={"data": data.data.model_copy(update={"path": path})})
 
     def _start(self) -> None:
         """Queues it there: it starts at once where nothing else of the folder trains."""

@@ -108,3 +108,38 @@ def test_autosave_is_offered_only_when_newer(tmp_path):
     assert find_autosave(path) == autosave_path(path)
     os.utime(autosave_path(path), (1, 1))
     assert find_autosave(path) is None
+
+
+def test_files_in_the_folder_of_a_document_are_named_from_there(tmp_path):
+    """So that a folder can be moved whole; what lies elsewhere keeps its path."""
+    doc = load_template("quick-start")
+    own, there = tmp_path / "own", tmp_path / "there"
+    own.mkdir()
+    first, second, third = doc.data.nodes[:3]
+    first.weights = f"file:{own}/kept/a#1.safetensors"
+    second.weights = f"file:{own}/kept/b.safetensors#backbone"
+    third.weights = f"file:{tmp_path}/ownership.safetensors"
+    doc.set_data(path=str(own / "images"))
+    write(doc.data, own / "mine.netwright")
+    text = (own / "mine.netwright").read_text()
+    assert '"file:./kept/a#1.safetensors"' in text
+    assert '"file:./kept/b.safetensors#backbone"' in text
+    assert f'"file:{tmp_path}/ownership.safetensors"' in text
+    assert '"path": "./images"' in text
+    assert dump(read(own / "mine.netwright")) == dump(doc.data)  # in memory they are whole
+    own.rename(there)
+    moved = read(there / "mine.netwright")
+    assert [n.weights for n in moved.nodes[:2]] == [
+        f"file:{there}/kept/a#1.safetensors",
+        f"file:{there}/kept/b.safetensors#backbone",
+    ]
+    assert moved.data.path == str(there / "images")
+    write(moved, there / "mine.netwright")
+    assert (there / "mine.netwright").read_text() == text
+
+
+def test_a_path_that_is_not_whole_is_left_as_it_is(tmp_path):
+    doc = load_template("quick-start")
+    doc.set_data(path="images/train")  # from where the program runs
+    write(doc.data, tmp_path / "mine.netwright")
+    assert read(tmp_path / "mine.netwright").data.path == "images/train"

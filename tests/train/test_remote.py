@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from safetensors.torch import save_file
 
+from designer.engine.compile import compile_document
 from designer.graph.storage import read
 from designer.train import checkpoint, control
 from designer.train.hosts import Host, HostError, forget_host, hosts, keep_host, parse_host
@@ -132,12 +134,21 @@ def test_the_data_set_goes_along_and_results_come_back(box, small_classifier, tm
         Image.new("RGB", (32, 32), (number * 90, 40, 200)).save(path)
     doc = small_classifier(epochs=2)
     doc.set_data(kind="folder", path=str(tmp_path / "images"))
+    compiled, first = compile_document(doc.data), next(n for n in doc.data.nodes if n.component.startswith("stem."))
+    module = next(name for name, node in compiled.node_of.items() if node == first.id)
+    save_file(compiled.model.get_submodule(module).state_dict(), tmp_path / "first.safetensors")
+    first.weights = f"file:{tmp_path}/first.safetensors"
     run = RunFolder.create(tmp_path / "runs", doc.data)
     send_run(run, box, send_data=True)
     monkeypatch.setenv("PATH", _without("rsync", tmp_path))  # scp takes its place
     assert start_training(run).wait(120) == 0
     assert events_of(run)[-1]["type"] == "finished"
-    sent = read(Path(box.folder) / run.path.name / "graph.netwright").data.path
+    document = read(Path(box.folder) / run.path.name / "graph.netwright")
+    own = Path(box.folder).resolve() / run.path.name / "weights" / "0" / "first.safetensors"
+    assert [n.weights for n in document.nodes if n.weights] == [f"file:{own}"]
+    told = [event["message"] for event in events_of(run) if "message" in event]
+    assert any(f"weights of file:{own}" in text for text in told)
+    sent = document.data.path
     assert sent == f"{Path(box.folder).resolve()}/data/images"
     assert (Path(sent) / "val" / "c" / "1.png").is_file()
     assert read(run.graph_path).data.path == str(tmp_path / "images")
