@@ -5,9 +5,11 @@ import json
 import pytest
 from PySide6.QtCore import QPointF
 
+from designer.graph import Document
 from designer.graph.templates import load_template
 from designer.ui import theme
 from designer.ui.canvas import CanvasView
+from tests.ui.canvas_support import CATALOGUE
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +109,18 @@ def test_the_sizes_of_texts_follow_the_zoom_in_steps(qtbot, answers):
         view.viewer.look_at(QPointF(0, 0), scale)
     assert changes == [0.85, 0.7, 0.48, 0.0]
     assert boxes(view) == {}  # too small to be read
+
+
+def test_fit_shows_all_of_a_document_of_thousands_of_nodes(qtbot):
+    document = Document.new("Large", CATALOGUE)
+    with document.edit("Fill"):
+        for number in range(3000):
+            document.add("conv.conv", at=(number % 30 * 300, number // 30 * 130))
+    view = CanvasView(document, CATALOGUE, theme.DARK)
+    view.resize(1280, 800)
+    qtbot.addWidget(view)
+    view.show()
+    qtbot.waitExposed(view)
+    view.fit()
+    seen = view.viewer.seen()
+    assert all(seen.contains(item.scene_card()) for item in view.nodes.values())

@@ -19,7 +19,7 @@ from designer.ui.canvas.points import PointItem
 from designer.ui.canvas.rough import RoughFrame
 from designer.ui.canvas.wires import WireItem
 
-SMALLEST, LARGEST = 0.08, 2.5
+SMALLEST, LARGEST = 0.02, 2.5
 _FINEST = 18
 """The dots of the grid are never nearer than this many pixels."""
 _WORLD = QRectF(-500_000, -500_000, 1_000_000, 1_000_000)
