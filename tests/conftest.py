@@ -5,7 +5,6 @@ import itertools
 import os
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-os.environ.setdefault("QT_PREFERRED_BINDING", "PySide6")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import pytest

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-_STARTED = time.perf_counter()
-# NodeGraphQt asks Qt.py for a binding; without this it would take whichever it finds first.
-os.environ.setdefault("QT_PREFERRED_BINDING", "PySide6")
-os.environ.setdefault("QT_API", "pyside6")
+from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtWidgets import QApplication
 
-from PySide6.QtCore import QEvent, QObject, QTimer  # noqa: E402
-from PySide6.QtWidgets import QApplication  # noqa: E402
-
-from designer import __version__  # noqa: E402
-from designer.ui import theme  # noqa: E402
+from designer import __version__
+from designer.ui import theme
 
 if TYPE_CHECKING:
     from designer.ui.main_window import MainWindow
@@ -34,7 +28,8 @@ def main(path: str | Path | None = None, profile_startup: bool = False) -> int:
     Returns:
         The process's exit code.
     """
-    app = make_application()
+    gc.disable()  # what is made until the window stands is here to stay
+    app = make_application(dress=False)
     from designer.ui.main_window import MainWindow
 
     window = MainWindow()
@@ -43,7 +38,10 @@ def main(path: str | Path | None = None, profile_startup: bool = False) -> int:
         window.files.open(Path(path))
     first_frame = _FirstFrame(window, profile_startup)
     window.installEventFilter(first_frame)
+    theme.manager.dress()
     window.show()
+    gc.freeze()
+    gc.enable()
     return app.exec()
 
 
@@ -51,8 +49,12 @@ COLLECT = (20_000, 20, 10)
 """Thresholds of the garbage collector: with those of Python a large paste or undo spends a fifth of its time in it."""
 
 
-def make_application() -> QApplication:
-    """The application object with Netwright's names, fonts and theme; the one that exists, if there is one."""
+def make_application(dress: bool = True) -> QApplication:
+    """The application object with Netwright's names, fonts and theme; the one that exists, if there is one.
+
+    Args:
+        dress: put the theme's style sheet on; else `theme.manager.dress` does it.
+    """
     existing = QApplication.instance()
     app = existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
     app.setOrganizationName("Netwright")
@@ -60,7 +62,7 @@ def make_application() -> QApplication:
     app.setApplicationVersion(__version__)
     app.setStyle("Fusion")
     theme.install_fonts(app)
-    theme.manager.restore()
+    theme.manager.restore(dress)
     if existing is None:
         gc.freeze()
         gc.set_threshold(*COLLECT)
@@ -91,11 +93,7 @@ class _FirstFrame(QObject):
 
 
 def _since_start() -> float:
-    """Seconds since the process was started; where the system does not tell, since this module was imported."""
-    try:
-        # Field 22 is the start in clock ticks after boot; the name in parentheses may hold spaces.
-        ticks = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-        up = float(Path("/proc/uptime").read_text().split()[0])
-        return up - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return time.perf_counter() - _STARTED
+    """Seconds since the process was started."""
+    import psutil
+
+    return time.time() - psutil.Process().create_time()

@@ -1,10 +1,12 @@
 """Icons by name in the theme's colours, drawn from the Material Design set of qtawesome.
 
-qtawesome costs about a quarter of a second to import, so it is imported at the first icon.
+qtawesome takes a tenth of a second to import, so it is imported at the first icon.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from types import ModuleType
 from weakref import WeakKeyDictionary
 
 import shiboken6
@@ -12,6 +14,7 @@ from PySide6.QtGui import QAction, QIcon
 from PySide6.QtWidgets import QAbstractButton
 
 from designer.ui import theme
+from designer.ui.quick_imports import for_icons, standing_in
 
 _CATEGORY_GLYPHS = {
     "io": "image-outline",
@@ -30,17 +33,22 @@ _CATEGORY_GLYPHS = {
 }
 
 
+@cache
+def _qtawesome() -> ModuleType:
+    with standing_in(for_icons()):
+        import qtawesome
+    return qtawesome
+
+
 def icon(name: str, color: str = "text_muted") -> QIcon:
     """The icon `mdi6.<name>` in a colour: a name of the theme (`accent`) or `#rrggbb`.
 
     Raises:
         Exception: qtawesome's own, when the set has no icon of that name.
     """
-    import qtawesome
-
     shades = theme.current()
     paint = color if color.startswith("#") else getattr(shades, color)
-    return qtawesome.icon(f"mdi6.{name}", color=paint, color_disabled=shades.border_strong)
+    return _qtawesome().icon(f"mdi6.{name}", color=paint, color_disabled=shades.border_strong)
 
 
 def category_icon(category: str) -> QIcon:

@@ -177,15 +177,28 @@ class ThemeManager(QObject):
         """`system`, `dark` or `light`: what the user picked."""
         return self._choice
 
-    def restore(self) -> Theme:
-        """Take the choice of the last session and follow the system's scheme from now on."""
+    def restore(self, dress: bool = True) -> Theme:
+        """Take the choice of the last session and follow the system's scheme from now on.
+
+        Args:
+            dress: else the style sheet is left to `dress`. Qt asks it of every widget anew that is put into another, so
+                a window is built quicker without.
+        """
         if not self._following:
             QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
             self._following = True
         choice = str(QSettings().value("appearance/theme", "system"))
-        return self.set_theme(choice if choice in CHOICES else "system", remember=False)
+        return self.set_theme(choice if choice in CHOICES else "system", remember=False, dress=dress)
 
-    def set_theme(self, choice: str, *, remember: bool = True) -> Theme:
+    def dress(self) -> None:
+        """Puts the theme's style sheet on."""
+        from designer.ui.style import style_sheet
+
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            app.setStyleSheet(style_sheet(self._theme))
+
+    def set_theme(self, choice: str, *, remember: bool = True, dress: bool = True) -> Theme:
         """Put `system`, `dark` or `light` in force now.
 
         Raises:
@@ -196,22 +209,21 @@ class ThemeManager(QObject):
         self._choice = choice
         if remember:
             QSettings().setValue("appearance/theme", choice)
-        self._put({"dark": DARK, "light": LIGHT}.get(choice) or system_theme())
+        self._put({"dark": DARK, "light": LIGHT}.get(choice) or system_theme(), dress)
         return self._theme
 
     def _follow_system(self, _scheme: Qt.ColorScheme) -> None:
         if self._choice == "system":
             self._put(system_theme())
 
-    def _put(self, theme: Theme) -> None:
-        from designer.ui.style import style_sheet
-
+    def _put(self, theme: Theme, dress: bool = True) -> None:
         app = QApplication.instance()
         if isinstance(app, QApplication):
             app.setPalette(qt_palette(theme))
-            app.setStyleSheet(style_sheet(theme))
-        if theme != self._theme:
-            self._theme = theme
+        before, self._theme = self._theme, theme
+        if dress:
+            self.dress()
+        if theme != before:
             self.changed.emit(theme)
 
 

@@ -3,5 +3,3 @@
 import os
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-os.environ.setdefault("QT_API", "pyside6")
-os.environ.setdefault("QT_PREFERRED_BINDING", "PySide6")

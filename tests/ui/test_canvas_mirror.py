@@ -7,7 +7,6 @@ import random
 import time
 
 import pytest
-from NodeGraphQt.qgraphics.pipe import PipeItem
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QApplication
@@ -21,6 +20,7 @@ from designer.ui import theme
 from designer.ui.canvas import CanvasView
 from designer.ui.canvas.graph import UnknownNodeGraphQt, check_names
 from designer.ui.canvas.look import LABEL_HEIGHT
+from designer.ui.canvas.node_graph import PipeItem
 from tests.ui.canvas_support import CATALOGUE, click, drag, drop, is_mirror, point
 
 MAP = {"kind": "map", "shape": [1, 64, 80, 80], "dtype": "float32"}

@@ -10,10 +10,6 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
-from NodeGraphQt import NodeGraph
-from NodeGraphQt.qgraphics.node_abstract import AbstractNodeItem
-from NodeGraphQt.qgraphics.pipe import PipeItem
-from NodeGraphQt.widgets.viewer import NodeViewer
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Signal
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QToolTip
@@ -28,6 +24,7 @@ from designer.ui.canvas.frames import FrameItem
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort, NodeItem
 from designer.ui.canvas.mirror import Mirror
 from designer.ui.canvas.moving import Movable, move_dragged
+from designer.ui.canvas.node_graph import AbstractNodeItem, NodeGraph, NodeViewer, PipeItem
 from designer.ui.canvas.placing import make_room
 from designer.ui.canvas.points import nearest_part
 from designer.ui.canvas.viewer import CanvasViewer

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from NodeGraphQt.qgraphics.pipe import PipeItem
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPainterPathStroker, QPen
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
@@ -15,6 +14,7 @@ from designer.graph.model import Wire
 from designer.ui.canvas import cards
 from designer.ui.canvas.items import WIRE_Z, CanvasPort, Host, guarded
 from designer.ui.canvas.look import Band, Look
+from designer.ui.canvas.node_graph import PipeItem
 from designer.ui.canvas.points import PointItem, course
 
 _CENTRED = int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextDontClip)

@@ -6,8 +6,6 @@ import contextlib
 import math
 from collections.abc import Iterator
 
-from NodeGraphQt.constants import ViewerEnum
-from NodeGraphQt.widgets.viewer import NodeViewer
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QPainter, QResizeEvent, QTransform, QWheelEvent
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsView
@@ -15,6 +13,7 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsView
 from designer.ui.canvas import lod
 from designer.ui.canvas.items import GRID, NodeItem, guarded_draw
 from designer.ui.canvas.look import Band, Look
+from designer.ui.canvas.node_graph import NodeViewer, ViewerEnum
 from designer.ui.canvas.points import PointItem
 from designer.ui.canvas.rough import RoughFrame
 from designer.ui.canvas.wires import WireItem
