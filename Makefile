@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# Bytecode is kept: the tests start hundreds of processes, each of which would compile our sources.
+unexport PYTHONDONTWRITEBYTECODE
+
 BESIDE := tests/nodes tests/sdk tests/graph tests/data tests/export tests/importing tests/cli
 
 .PHONY: run demo test check format screenshots clean
