@@ -3,9 +3,9 @@
     python benchmarks/first_frame.py [--rounds 7] [--json]
 
 Beside it, in turn, a window with an empty canvas of NodeGraphQt in Fusion style, which is what no window of ours can be
-quicker than; the ratio holds on a machine of any speed. Both count from the start of the process, with bytecode kept as
-where Netwright is installed. The first round writes it, warms the page cache and is not counted. Bar: a median below
-1,500 ms.
+quicker than; the ratio holds on a machine of any speed. Both are timed from here, from the start of their process to
+their word, with bytecode kept as where Netwright is installed. The first round writes it, warms the page cache and is
+not counted. Bar: a median below 1,500 ms.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 BAR = 1500
 OURS = "from designer.ui.app import main; raise SystemExit(main(profile_startup=True))"
 LEAST = """
-import os, time
+import os
 os.environ["QT_PREFERRED_BINDING"], os.environ["QT_API"] = "PySide6", "pyside6"
 from PySide6.QtWidgets import QApplication, QMainWindow
 from NodeGraphQt import NodeGraph
@@ -33,16 +34,24 @@ window.setCentralWidget(graph.widget)
 window.resize(1280, 800)
 window.show()
 app.processEvents()
-import psutil
-print(f"first frame after {(time.time() - psutil.Process().create_time()) * 1000:.0f} ms")
+print("first frame")
 """
 
 
-def first_frame(code: str, bytecode: str) -> int:
-    """What one start says, in ms."""
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPYCACHEPREFIX": bytecode}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=kept)
-    return int(done.stdout.split()[3])
+def first_frame(code: str, bytecode: str) -> float:
+    """Milliseconds until a program says that its first frame is painted."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    kept |= {"PYTHONPYCACHEPREFIX": bytecode, "PYTHONUNBUFFERED": "1"}
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=kept
+    ) as program:
+        assert program.stdout is not None
+        said = program.stdout.readline()
+        taken = (time.perf_counter() - began) * 1000
+    if not said.startswith("first frame"):
+        raise SystemExit(f"A program ended with {program.returncode} before its first frame.")
+    return taken
 
 
 def main() -> int:
@@ -56,7 +65,7 @@ def main() -> int:
     ours, least = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
     if options.json:
-        print(json.dumps({"ms": ours, "least_ms": least, "ratio": round(ratio, 2)}))
+        print(json.dumps({"ms": round(ours), "least_ms": round(least), "ratio": round(ratio, 2)}))
     else:
         print(f"first frame after {ours:.0f} ms, of an empty canvas after {least:.0f} ms; ratio {ratio:.2f}")
         print(f"bar {BAR} ms: {'met' if ours < BAR else 'MISSED'}")

@@ -20,7 +20,7 @@ from designer.engine.state_files import read_state
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.model import GraphData
-from designer.graph.named_files import KEY
+from designer.graph.named_files import file_source
 
 
 @dataclass
@@ -67,7 +67,7 @@ def _name_of(checkpoint: Path) -> str:
 
 def sources_in(path: Path, found: Matched) -> dict[str, str]:
     """What each node that takes something starts from."""
-    return {taken.node: f"file:{path}{KEY}{taken.module}" for taken in found.nodes if taken.loaded}
+    return {taken.node: file_source(path, taken.module) for taken in found.nodes if taken.loaded}
 
 
 def start_from(document: Document, sources: Mapping[str, str], name: str) -> None:

@@ -24,6 +24,11 @@ def split_key(where: str) -> tuple[str, str]:
     return (path, key) if key.isidentifier() else (where, "")  # a mark that belongs to the file's name
 
 
+def file_source(path: Path | str, key: str = "") -> str:
+    """What a node names to start from a file, or from what is below one key of it."""
+    return f"{_FILE}{path}{KEY if key else ''}{key}"
+
+
 def weight_files(data: GraphData) -> list[str]:
     """The paths of all files that nodes start from, each once."""
     named = (node.weights.removeprefix(_FILE) for node in data.nodes if node.weights.startswith(_FILE))
@@ -35,7 +40,7 @@ def with_weights(data: GraphData, change: Callable[[str], str]) -> GraphData:
 
     def changed(weights: str) -> str:
         path, key = split_key(weights.removeprefix(_FILE))
-        return f"{_FILE}{change(path)}{KEY if key else ''}{key}"
+        return file_source(change(path), key)
 
     nodes = [
         node.model_copy(update={"weights": changed(node.weights)}) if node.weights.startswith(_FILE) else node

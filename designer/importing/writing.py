@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from designer.graph.model import GraphData, Node, Wire
+from designer.graph.named_files import file_source
 from designer.importing.drawing import Drawn, Made
 from designer.importing.operations import OpGraph
 from designer.importing.table import ImportFailed
@@ -166,7 +167,7 @@ def save_weights(found: ModelImport, path: Path) -> Path | None:
     found.weights = str(target.resolve())
     for node in found.data.nodes:
         if any(key.startswith(f"{node.id}.") for key in found.state):
-            node.weights = f"file:{found.weights}#{node.id}"
+            node.weights = file_source(found.weights, node.id)
     return target
 
 

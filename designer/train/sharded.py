@@ -21,7 +21,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from designer.train.weights import decay_after
+from designer.train.weights import average_in
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 TO_ALL = StateDictOptions(full_state_dict=True)
@@ -51,18 +51,13 @@ class Sharded:
     def _values(self) -> list[tuple[str, Tensor]]:
         return [*self.model.named_parameters(), *self.model.named_buffers()]
 
-    @torch.no_grad()
     def update_average(self) -> None:
-        """One step of the moving average, as of a model in one piece."""
+        """One step of the moving average, of the part that this process holds."""
         if self.decay is None:
             return
-        now = decay_after(self.averaged, self.decay)
-        for name, value in self._values():
-            kept, fresh = own(self._kept[name]), own(value)
-            if kept.is_floating_point():
-                kept.lerp_(fresh, 1 - now)
-            else:
-                kept.copy_(fresh)
+        values = self._values()
+        kept = [own(self._kept[name]) for name, _ in values]
+        average_in(kept, [own(value) for _, value in values], self.averaged, self.decay)
         self.averaged += 1
 
     def to_measure(self) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -42,31 +43,36 @@ class Average:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.module = copy.deepcopy(model)
         self.decay, self.count = decay, 0
-        pairs = list(zip(values_of(self.module), values_of(model), strict=True))
-        self._weights = [pair for pair in pairs if pair[0].is_floating_point()]
-        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self._kept, self._fresh = list(_values(self.module)), list(_values(model))
 
-    @torch.no_grad()
     def update(self) -> None:
         """Takes the weights of now in."""
-        share = 1 - decay_after(self.count, self.decay)
-        if self._weights:
-            kept, fresh = zip(*self._weights, strict=True)
-            torch._foreach_lerp_(kept, fresh, share)
-        if self._counters:
-            kept, fresh = zip(*self._counters, strict=True)
-            torch._foreach_copy_(kept, fresh)
+        average_in(self._kept, self._fresh, self.count, self.decay)
         self.count += 1
 
 
-def values_of(model: nn.Module) -> list[Tensor]:
-    """Parameters and buffers, detached: they share their memory with the model's."""
-    return [value.detach() for value in (*model.parameters(), *model.buffers())]
+def _values(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
 
 
-def decay_after(count: int, decay: float) -> float:
-    """Of a moving average of so many steps: none at first, then (1 + n) / (10 + n), so that short runs profit too."""
-    return min(decay, (1 + count) / (10 + count)) if count else 0.0
+@torch.no_grad()
+def average_in(kept: Sequence[Tensor], fresh: Sequence[Tensor], count: int, decay: float) -> None:
+    """One step of a moving average; counters are copied.
+
+    Args:
+        kept: the averages, changed in place.
+        fresh: the values of now, in the same order.
+        count: steps before this one. The decay is none at first, then (1 + count) / (10 + count), so that short runs
+            profit too.
+        decay: that is grown to.
+    """
+    now = min(decay, (1 + count) / (10 + count)) if count else 0.0
+    for is_weight in (True, False):
+        pairs = [pair for pair in zip(kept, fresh, strict=True) if pair[0].is_floating_point() is is_weight]
+        if pairs:
+            old, new = zip(*pairs, strict=True)
+            torch._foreach_lerp_(old, new, 1 - now) if is_weight else torch._foreach_copy_(old, new)
 
 
 class Whole:

@@ -1,4 +1,4 @@
-"""Stand-ins for modules that a library imports to no use of ours, at a third of the time to the first frame.
+"""Stand-ins for modules that a library imports to no use of ours; NodeGraphQt takes 0.15 s with them instead of 0.7.
 
 NodeGraphQt asks Qt.py, and qtawesome qtpy, for a binding; both look up every class of PySide6 to hide what differs from
 other bindings. NodeGraphQt asks distutils to compare two versions, in whose place setuptools imports all of itself. The

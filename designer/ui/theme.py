@@ -188,7 +188,9 @@ class ThemeManager(QObject):
             QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
             self._following = True
         choice = str(QSettings().value("appearance/theme", "system"))
-        return self.set_theme(choice if choice in CHOICES else "system", remember=False, dress=dress)
+        self._choice = choice if choice in CHOICES else "system"
+        self._put(self._chosen(), dress)
+        return self._theme
 
     def dress(self) -> None:
         """Puts the theme's style sheet on."""
@@ -198,7 +200,7 @@ class ThemeManager(QObject):
         if isinstance(app, QApplication):
             app.setStyleSheet(style_sheet(self._theme))
 
-    def set_theme(self, choice: str, *, remember: bool = True, dress: bool = True) -> Theme:
+    def set_theme(self, choice: str, *, remember: bool = True) -> Theme:
         """Put `system`, `dark` or `light` in force now.
 
         Raises:
@@ -209,8 +211,11 @@ class ThemeManager(QObject):
         self._choice = choice
         if remember:
             QSettings().setValue("appearance/theme", choice)
-        self._put({"dark": DARK, "light": LIGHT}.get(choice) or system_theme(), dress)
+        self._put(self._chosen())
         return self._theme
+
+    def _chosen(self) -> Theme:
+        return {"dark": DARK, "light": LIGHT}.get(self._choice) or system_theme()
 
     def _follow_system(self, _scheme: Qt.ColorScheme) -> None:
         if self._choice == "system":

@@ -9,6 +9,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 from shiboken6 import isValid
 
+from designer.graph.named_files import file_source
 from designer.ui.editors import CalmComboBox
 from designer.ui.param_rows import EDITOR_WIDTH
 from designer.ui.widgets import column, label, row
@@ -62,7 +63,7 @@ class WeightsRow(QWidget):
         value = self.box.currentData()
         if value == _FILE:
             path, _ = QFileDialog.getOpenFileName(self, "Weights for this node", "", FILTER)
-            value = f"file:{path}" if path else self._value
+            value = file_source(path) if path else self._value
         before, self._value = self._value, value
         self._fill()
         if value != before:

@@ -6,7 +6,7 @@ stack; ours ask the document, and the mirror draws what the document then says. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -132,8 +132,8 @@ class CanvasGraph(NodeGraph):
 
     # -- NodeGraphQt's slots -------------------------------------------------------------------------------------------
 
-    def _on_nodes_moved(self, moved: Mapping[Movable, tuple[float, float]]) -> None:
-        """Nodes, notes, folded frames and points of wires were dragged; `moved` has where they were.
+    def _on_nodes_moved(self, moved: Collection[Movable]) -> None:
+        """Nodes, notes, folded frames and points of wires were dragged.
 
         A node let go in a frame belongs to it then.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from designer.graph.document import Document
 from designer.graph.reroute import move_along, set_points
@@ -13,7 +13,7 @@ from designer.ui.canvas.points import PointItem
 Movable = NodeItem | FrameItem | PointItem
 
 
-def move_dragged(document: Document, moved: Mapping[Movable, object], entered: Mapping[str, FrameItem]) -> None:
+def move_dragged(document: Document, moved: Collection[Movable], entered: Mapping[str, FrameItem]) -> None:
     """Takes over where the pointer has put items, as one step.
 
     Args:

@@ -216,12 +216,12 @@ class CanvasViewer(ZoomedView):
         else:
             QGraphicsView.mouseReleaseEvent(self, extending(event))
             wire, held, dragged = self._wire_under_loose(), set(self._held), self._dragged()
-            moved: Any = {item: (item.home.x(), item.home.y()) for item in dragged}
             self._let_go()
             self._offer(None)
+            moved: set[Any] = set(dragged)
             if wire is not None:
-                for item in held & moved.keys():  # one; a key in mid-drag may have moved others with it
-                    del moved[item]
+                for item in moved & held:  # one; a key in mid-drag may have moved others with it
+                    moved.remove(item)
                     self.node_on_wire.emit(item, wire)
             if moved:
                 self.moved_nodes.emit(moved)
@@ -233,9 +233,9 @@ class CanvasViewer(ZoomedView):
         if (grabber := self.scene().mouseGrabberItem()) is not None:
             grabber.ungrabMouse()
 
-    def _dragged(self) -> list[NodeItem | FrameItem | PointItem]:
+    def _dragged(self) -> set[NodeItem | FrameItem | PointItem]:
         """What is elsewhere than in the document. All are asked: a key in mid-drag may have changed the selection."""
-        return [i for i in self._movable if i.pos() != i.home] if self._is_held else []
+        return {i for i in self._movable if i.pos() != i.home} if self._is_held else set()
 
     @staticmethod
     def _send_home(items: Iterable[NodeItem | FrameItem | PointItem]) -> None:
