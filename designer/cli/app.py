@@ -30,8 +30,9 @@ app.add_typer(sweep_app, name="sweep")
 
 
 def main() -> None:
-    """Entry point of the `netwright` command."""
-    app()
+    """Entry point of the `netwright` command; a document instead of a command opens it in the window."""
+    words = sys.argv[1:]
+    app(["gui", *words] if words and words[0].endswith(".netwright") else words)
 
 
 def has_display() -> bool:

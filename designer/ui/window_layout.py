@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QMenu,
     QSizePolicy,
     QStackedWidget,
+    QStyle,
     QTabWidget,
     QToolBar,
     QWidget,
@@ -35,6 +36,7 @@ from designer.ui.train_dock import TrainDock
 from designer.ui.welcome import Welcome
 from designer.ui.widgets import DockHeader, ElidedLabel, button, column, tool
 
+FIRST_SIZE = QSize(1440, 900)  # or what the screen holds
 LEFT_WIDTH, RIGHT_WIDTH, BOTTOM_HEIGHT = 240, 304, 256
 _STATE_VERSION = 1
 
@@ -55,7 +57,8 @@ class WindowLayout(QMainWindow):
         self.setObjectName("main_window")
         self.setWindowTitle("Netwright")
         self.setMinimumSize(960, 600)
-        self.resize(1440, 900)
+        title_bar = self.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
+        self.resize(FIRST_SIZE.boundedTo(self.screen().availableSize() - QSize(0, title_bar)))
         self.setAcceptDrops(True)
         self.messages = MessageBar()
         self.palette_panel = Palette()

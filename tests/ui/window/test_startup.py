@@ -4,6 +4,9 @@ import re
 import subprocess
 import sys
 
+from designer.graph.document import Document
+from designer.graph.storage import dump
+
 NO_TORCH = """
 import sys
 import designer.ui.app
@@ -38,3 +41,11 @@ def test_the_first_frame_is_timed_and_comes_before_what_is_slow_to_import(home):
     frame, imported = done.stdout.splitlines()
     assert re.fullmatch(r"first frame after \d+ ms", frame)
     assert imported == "[]"
+
+
+def test_a_document_in_place_of_a_command_opens_it(home):
+    (home / "mine.netwright").write_text(dump(Document().data))
+    command = [sys.executable, "-c", "from designer.cli.app import main; main()", "mine.netwright", "--profile-startup"]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("first frame after")

@@ -388,6 +388,16 @@ def test_the_theme_changes_live(quiet_window, qtbot):
     assert window.grab().toImage().pixelColor(window.width() // 2, 70).lightness() < 60
 
 
+def test_a_first_window_is_no_larger_than_the_screen(home):
+    window = (
+        MainWindow()
+    )  # the screen of the tests is 800 x 800: smaller than the window likes, and narrower than it can be
+    available = window.screen().availableSize()
+    assert window.width() == window.minimumWidth() > available.width()
+    assert window.minimumHeight() < window.height() < available.height()
+    window.close()
+
+
 def test_a_window_that_is_gone_does_not_mind_another_theme(home):
     window = MainWindow()
     window.open_quick_start()
