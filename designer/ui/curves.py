@@ -9,83 +9,27 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 
 from designer.train.events import METRICS
 from designer.ui import theme, wording
 from designer.ui.saving import ask_where_to_save, quoted
+from designer.ui.series import Series
 from designer.ui.theme import SMALL_PX
 from designer.ui.widgets import column, label, row, tool
 
-_SMOOTH = 0.9
-"""Share of the past in the running mean that is drawn over a noisy curve (bias-corrected, as Adam's moments are)."""
-
-
 pg.setConfigOptions(antialias=True)
 
+_MOST_MEANS = 400
+"""Of a running mean, which is smooth, and by far the slowest to draw."""
 
-MOST_POINTS = 1000
-"""Of a curve: more than a screen has columns. A longer run has several steps in a point."""
-
-
-class Series:
-    """The points of one curve, with a running mean when it is a noisy one.
-
-    It holds at most `MOST_POINTS`: when they are full, neighbours are joined into their mean, and from then on twice
-    as many values make a point.
-    """
-
-    def __init__(self, *, smooth: bool) -> None:
-        self._every = 1
-        self._pending: list[float] = []
-        self.x: list[float] = []
-        self.y: list[float] = []
-        self.mean: list[float] = []
-        self._smooth = smooth
-        self._total, self._weight = 0.0, 0.0
-
-    def add(self, x: float, y: float) -> None:
-        """Append a point; one at or before the last x replaces what followed it (a run that was resumed)."""
-        if self.x and x <= self.x[-1]:
-            self.cut(x)
-        self._pending.append(y)
-        if len(self._pending) < self._every:
-            return
-        self.x.append(x)
-        self.y.append(sum(self._pending) / len(self._pending))
-        self._pending.clear()
-        self._fold(self.y[-1])
-        if len(self.x) >= MOST_POINTS:
-            self._join()
-
-    def _join(self) -> None:
-        """Half as many points."""
-        self.x = self.x[1::2]
-        self.y = [(a + b) / 2 for a, b in zip(self.y[::2], self.y[1::2], strict=True)]
-        self.mean = self.mean[1::2]
-        self._every *= 2
-
-    def cut(self, x: float) -> None:
-        """Forget the points at x and after it."""
-        self._pending.clear()
-        kept = sum(1 for value in self.x if value < x)
-        del self.x[kept:], self.y[kept:], self.mean[kept:]
-        self._total, self._weight = 0.0, 0.0
-        values, self.mean = self.y[:], []
-        for value in values:
-            self._fold(value)
-
-    def _fold(self, y: float) -> None:
-        if not self._smooth:
-            return
-        if math.isfinite(y):
-            self._total = _SMOOTH * self._total + (1 - _SMOOTH) * y
-            self._weight = _SMOOTH * self._weight + (1 - _SMOOTH)
-        self.mean.append(self._total / self._weight if self._weight else y)
-
+_FRAME_MS = 16
+_AHEAD, _FULL, _SLACK = 0.08, 0.8, 0.01
+"""Shares of an axis: what it gains when curves outgrow it, what they have to fill of it, what its margin holds."""
 
 _EMPTY = {"epoch": "The first epoch has not ended yet.", "step": "No steps yet."}
 
@@ -95,6 +39,34 @@ class WholeAxis(pg.AxisItem):
 
     def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
         return [level for level in super().tickSpacing(low, high, size) if level[0] >= 1] or [(1, 0)]
+
+
+class SteadyView(pg.ViewBox):
+    """A view that grows ahead of its curves: ticks that moved with every step would cost half of a frame each time."""
+
+    def __init__(self) -> None:
+        super().__init__(enableMenu=False)
+        self._bounds: list[list[float] | None] = [None, None]
+
+    def forget(self) -> None:
+        """Start from what the curves need, as for another run."""
+        self._bounds = [None, None]
+
+    def childrenBounds(self, *args: Any, **kwargs: Any) -> list[list[float] | None]:
+        needed = super().childrenBounds(*args, **kwargs)
+        self._bounds = [_ahead(*both) for both in zip(needed, self._bounds, strict=True)]
+        return [bounds and list(bounds) for bounds in self._bounds]  # the caller changes them
+
+
+def _ahead(needed: list[float] | None, had: list[float] | None) -> list[float] | None:
+    """The range that is had while it holds the needed and not much else; then the needed, with more where it grew."""
+    if needed is None or had is None:
+        return needed
+    (low, high), span = needed, needed[1] - needed[0]
+    below, above = low < had[0] - _SLACK * span, high > had[1] + _SLACK * span
+    if not below and not above and span >= _FULL * (had[1] - had[0]):
+        return had
+    return [low - _AHEAD * span * below, high + _AHEAD * span * above]
 
 
 class Legend(QWidget):
@@ -154,13 +126,18 @@ class Plot(QFrame):
         self._marked, self._counted, self._words = marked, whole, words
         self.series: dict[str, Series] = {}
         self._smooth = smooth
-        self._lines: dict[str, tuple[pg.PlotDataItem, pg.PlotDataItem | None]] = {}
-        self._view = pg.PlotWidget(axisItems={"bottom": WholeAxis("bottom")} if whole else {})
+        self._lines: dict[str, tuple[pg.PlotDataItem | pg.PlotCurveItem, pg.PlotCurveItem | None]] = {}
+        self._steady = SteadyView()
+        self._view = pg.PlotWidget(
+            viewBox=self._steady, axisItems={"bottom": WholeAxis("bottom")} if whole else {}, enableMenu=False
+        )
         self._view.setMinimumSize(160, 90)
         self._view.setAccessibleName(f"{title} by {x_name}")
         self._item = self._view.getPlotItem()
         self._item.hideButtons()
-        self._item.setMenuEnabled(False)
+        self._item.getAxis("left").setStyle(
+            maxTickLevel=1
+        )  # lines across the plot, of which five say as much as twenty
         self._view.setToolTip("Wheel or drag: zoom and move. Double click: all of it again.")
         self._view.scene().sigMouseClicked.connect(self._on_click)
         self._item.setDownsampling(auto=True, mode="peak")
@@ -175,6 +152,10 @@ class Plot(QFrame):
         self.save.setIconSize(QSize(14, 14))
         self.save.clicked.connect(lambda: ask_where_to_save(self, self._title, self.as_csv))
         self._stale = False
+        self._due = QTimer(self)  # the frame in which events are read has no time for curves
+        self._due.setSingleShot(True)
+        self._due.setInterval(_FRAME_MS)
+        self._due.timeout.connect(self._draw)
         self._range: tuple[float, float] | None = None
         self._mark: pg.InfiniteLine | None = None
         heading = row(label(title, "section"), self._empty, self._legend, self.save, gap=12)
@@ -226,7 +207,8 @@ class Plot(QFrame):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if self._stale:
-            self.redraw()
+            self._stale = False
+            self._draw()
 
     def cut(self, x: float) -> None:
         for series in self.series.values():
@@ -235,24 +217,32 @@ class Plot(QFrame):
     def reset(self) -> None:
         self.series.clear()
         self._lines.clear()
+        self._due.stop()
         self._item.clear()
+        self._steady.forget()
         self._legend.show_values([])
         self._empty.show()
 
     def redraw(self) -> None:
-        """Bring the curves and the legend up to date; what nobody sees waits until it is shown."""
+        """Bring the curves and the legend up to date, a frame later; what nobody sees waits until it is shown."""
         self._stale = not self.isVisible()
-        if self._stale:
-            return
+        if not self._stale and not self._due.isActive():
+            self._due.start()
+
+    def _draw(self) -> None:
         new = [name for name in self.series if name not in self._lines]
         for name in new:
             self._lines[name] = self._make_lines(len(self._lines))
         for name, (line, mean) in self._lines.items():
             series = self.series[name]
-            line.setData(series.x, series.y)
+            x = np.array(series.x)
+            line.setData(x, np.array(series.y))
             if mean is not None:
-                mean.setData(series.x, series.mean)
-        self._item.getViewBox().updateAutoRange()  # else the first paint would do it, and cause a second
+                every = 1 + len(x) // _MOST_MEANS
+                kept = slice((len(x) - 1) % every, None, every)  # with the last
+                mean.setData(x[kept], np.array(series.mean)[kept])
+        for _ in range(2):  # a new range moves the curves, which asks for a range: the first paint would cause a second
+            self._steady.prepareForPaint()
         if new:
             self._empty.hide()
         values = ((name, (self.series[name].mean or self.series[name].y)[-1:]) for name in self._lines)
@@ -260,17 +250,18 @@ class Plot(QFrame):
         # The last point of a curve over recall or score says nothing of it.
         self._legend.show_values(shown if self._counted else [(name, "") for name, _ in shown])
 
-    def _make_lines(self, index: int) -> tuple[pg.PlotDataItem, pg.PlotDataItem | None]:
+    def _make_lines(self, index: int) -> tuple[pg.PlotDataItem | pg.PlotCurveItem, pg.PlotCurveItem | None]:
         color = theme.current().series(index)
         if not self._smooth:
             marks = {"symbol": "o", "symbolSize": 5, "symbolBrush": color, "symbolPen": None} if self._marked else {}
             return self._item.plot(pen=pg.mkPen(color, width=2), **marks), None
         faint = pg.mkColor(color)
         faint.setAlpha(70)
-        # Smooth edges on what lies under the mean would cost a third of a redraw and are not seen.
-        under = self._item.plot(pen=pg.mkPen(faint, width=1), antialias=False, autoDownsampleFactor=1.0)
-        over = self._item.plot(pen=pg.mkPen(color, width=2), autoDownsampleFactor=1.0)
-        over.setDownsampling(auto=True, method="mean")
+        # Bare curves: `Series` has thinned their points, and smooth edges on what lies under the mean are not seen.
+        under = pg.PlotCurveItem(pen=pg.mkPen(faint, width=1), antialias=False)
+        over = pg.PlotCurveItem(pen=pg.mkPen(color, width=2), antialias=True)
+        self._item.addItem(under)
+        self._item.addItem(over, ignoreBounds=True)
         return under, over
 
     def _on_theme(self, _theme: theme.Theme) -> None:

@@ -11,11 +11,11 @@ from designer.train.events import EventWriter
 from designer.train.queue import put_in_queue, queue_of
 from designer.train.run import RunFolder, process_of, record_process
 from designer.train.run_list import read_note
-from designer.ui.curves import MOST_POINTS, Series
 from designer.ui.live_tabs import LiveTabs
 from designer.ui.message_bar import MessageBar
 from designer.ui.runs_panel import RunsPanel
 from designer.ui.saving import save_drawn
+from designer.ui.series import MOST_POINTS, Series
 from tests.ui.window.support import small
 
 QUALITY = {
