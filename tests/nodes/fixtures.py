@@ -36,8 +36,14 @@ CELL = 8
 LEAST = {"backbone.ssd_vgg": (300, 316)}
 """Height and width for components that need more than EVEN."""
 
+LARGE = {"neck.hrfpn", "neck.gdfpn"}
+"""Necks that make one cell of a map of eight: the last of five levels, the keys of an attention."""
+
 WIRES = {"head.ssd_head": 6, "head.solo_head": 5}
 """Wires on a variadic port, where the default settings are for other than three."""
+
+FEWER = {"head.rtdetr_head": {"layers": 2}}
+"""Settings of a component whose default has many equal layers, which take a minute to write as ONNX."""
 
 _SIZES = {"B": 2, "L": 12, "D": 32, "T": 64, "F": 16, "I": 24, "J": 40}
 
@@ -98,8 +104,7 @@ def _value(port: Port, wire: int, size: tuple[int, int], batch: int, generator: 
 
 def least_size(spec: ComponentSpec) -> tuple[int, int]:
     """Cells of the largest map that a component needs at least: a whole backbone has an image to halve five times."""
-    # HRFPN averages its finest map down sixteenfold.
-    return EVEN if spec.category == "backbone" or spec.id == "neck.hrfpn" else SMALL
+    return EVEN if spec.category == "backbone" or spec.id in LARGE else SMALL
 
 
 def infos_of(spec: ComponentSpec, values: dict[str, Any]) -> dict[str, Info]:

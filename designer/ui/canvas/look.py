@@ -99,6 +99,7 @@ class Look:
         self._categories: dict[str, QColor] = {}
         self._blends: dict[tuple[int, int, float], QColor] = {}
         self._pens: dict[tuple[int, float, Qt.PenStyle], QPen] = {}
+        self._wire_pens: dict[tuple[str, float, bool, bool, bool], QPen] = {}
         self._tiles: dict[int, QPixmap] = {}
         self.title, self.small = _font(13, QFont.Weight.DemiBold), _font(11)
         self.sign = _font(10, QFont.Weight.Bold)
@@ -155,6 +156,15 @@ class Look:
             pen.setCapStyle(Qt.PenCapStyle.RoundCap if style == Qt.PenStyle.SolidLine else Qt.PenCapStyle.FlatCap)
             self._pens[key] = pen
         return self._pens[key]
+
+    def wire_pen(self, kind: str, width: float, strong: bool, bypassed: bool, wrong: bool) -> QPen:
+        """The pen of a wire: selected, past a node that is bypassed, not fitting; made once."""
+        key = (kind, width, strong, bypassed, wrong)
+        if key not in self._wire_pens:
+            colour = self.danger if wrong else self.accent if strong else self.kind(kind)
+            style = Qt.PenStyle.DashLine if wrong else Qt.PenStyle.DotLine if bypassed else Qt.PenStyle.SolidLine
+            self._wire_pens[key] = self.pen(colour, width + (0.8 if strong else 0), style)
+        return self._wire_pens[key]
 
     def dots(self, step: int) -> QPixmap:
         """One tile of the dot grid, `step` pixels wide."""

@@ -13,8 +13,8 @@ from designer.ui.canvas.items import NodeItem
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.wires import WireItem
 
-_WIRED, _FREE = 4.5, 3.5
-"""Half the side of the square that stands for a port."""
+_WIRED, _FREE = QRectF(-4.5, -4.5, 9, 9), QRectF(-3.5, -3.5, 7, 7)
+"""The square that stands for a port, about its middle."""
 
 
 class RoughFrame:
@@ -67,15 +67,14 @@ class RoughFrame:
 
     @staticmethod
     def _draw_ports(painter: QPainter, places: list[tuple[NodeItem, QPointF]], look: Look) -> None:
-        squares: dict[tuple[int, bool], list[QRectF]] = {}
+        squares: dict[tuple[str, bool], list[QRectF]] = {}
         for item, place in places:
             for port in item.ports.values():
                 wired = bool(port.connected_pipes)
-                half = _WIRED if wired else _FREE
-                box = QRectF(place.x() + port.at.x() - half, place.y() + port.at.y() - half, 2 * half, 2 * half)
-                squares.setdefault((look.kind(port.kind).rgb(), wired), []).append(box)
-        for (rgb, wired), boxes in squares.items():
-            colour = QColor.fromRgb(rgb)
+                square = _WIRED if wired else _FREE
+                squares.setdefault((port.kind, wired), []).append(square.translated(place + port.at))
+        for (kind, wired), boxes in squares.items():
+            colour = look.kind(kind)
             painter.setPen(Qt.PenStyle.NoPen if wired else look.pen(colour, 1.5))
             painter.setBrush(colour if wired else look.canvas)
             painter.drawRects(boxes)

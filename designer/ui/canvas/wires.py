@@ -154,12 +154,8 @@ class WireItem(PipeItem):
     def pen_for(self, look: Look) -> QPen:
         """Red and dashed when it does not fit, dotted past a bypassed node, else in the kind's colour."""
         strong = self.isSelected() or self.under_pointer
-        width = self.thickness + (0.8 if strong else 0)
-        if self.reason:
-            return look.pen(look.danger, width, Qt.PenStyle.DashLine)
         bypassed = self._ends[0].node.disabled or self._ends[1].node.disabled
-        style = Qt.PenStyle.DotLine if bypassed else Qt.PenStyle.SolidLine
-        return look.pen(look.accent if strong else look.kind(self._output_port.kind), width, style)
+        return look.wire_pen(self._output_port.kind, self.thickness, strong, bypassed, bool(self.reason))
 
     @guarded
     def paint(self, painter: QPainter, scale: float) -> None:
