@@ -43,9 +43,10 @@ HEAD = """# Imports
 
 What is carried: shapes, settings, weights (in a safetensors file beside the document, named by each node). Groups of
 operations are recognised as our blocks: a convolution with its norm and activation, SiLU, hard-swish, GELU, Mish, layer
-norm, linear layers, squeeze and excitation, a classifier's head. An operation without a component is kept as a
-placeholder with its attributes and weights; the document then shows the model, but does not run until the placeholder
-is replaced.
+norm, linear layers, squeeze and excitation, a classifier's head, ResNet's blocks, YOLOv8's C2f and SPPF. A convolution
+of such a block whose norm a file has folded away gets one that only adds its bias, so that the block can be trained. An
+operation without a component is kept as a placeholder with its attributes and weights; the document then shows the
+model, but does not run until the placeholder is replaced.
 Training: a model that ends in a classification head trains; any other needs a head first.
 
 ## What was tried

@@ -12,6 +12,7 @@ from torch import Tensor
 from designer.importing.drawing import Call, Flow, NoPlace, as_float
 from designer.importing.patterns import activation_of, bounds
 from designer.importing.size_layers import SIZE_OPERATIONS
+from designer.importing.stage_layers import STAGE_OPERATIONS
 from designer.importing.tensor_layers import TENSOR_OPERATIONS, with_constant
 from nodes.basic import FUNCTIONS
 
@@ -314,6 +315,7 @@ OPERATIONS: dict[str, Callable[[Call], Given]] = {
     "SqueezeExcite": _squeeze_excite,
     "ClassificationHead": _head,
     **dict.fromkeys(ACTIVATION_KINDS, _activation),
+    **STAGE_OPERATIONS,
     **TENSOR_OPERATIONS,
     **SIZE_OPERATIONS,
 }

@@ -1,5 +1,5 @@
 """Joins operations to the blocks that they are: activations that a file spells out, a convolution with its norm and
-activation, squeeze and excitation, the head of a classifier.
+activation, squeeze and excitation, the head of a classifier. Blocks of several convolutions: `stages.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from designer.importing.operations import Links, Op, OpGraph, needed
+from designer.importing.stages import c2f, residual, sppf
 
 CONV_ACTIVATIONS = ("silu", "relu6", "relu", "leaky_relu", "leaky_relu_0.01", "hardswish", "mish", "gelu")
 """What a convolution may end in."""
@@ -19,7 +20,7 @@ CONV_ACTIVATIONS = ("silu", "relu6", "relu", "leaky_relu", "leaky_relu_0.01", "h
 def recognise(graph: OpGraph) -> None:
     """Replaces groups of operations by blocks, simple ones first; a block keeps the operations as its `parts`."""
     _pass_on(graph)
-    for find in (_gates, _gelu, _mish, _layer_norm, _scaled_norm, _linear, _squeeze_excite, _conv, _head):
+    for find in FINDERS:
         taken: set[int] = set()
         blocks: dict[int, Op] = {}
         for block in find(graph, Links(graph)):
@@ -374,3 +375,9 @@ def _covers(pool: Op, graph: OpGraph) -> bool:
     shape = graph.shapes.get(pool.inputs[0], ())
     alone = not any(pool.attrs.get("pads", ())) and list(pool.attrs.get("kernel_shape", ())) == list(shape[2:])
     return pool.kind == "AveragePool" and len(shape) == 4 and alone
+
+
+FINDERS = (
+    _gates, _gelu, _mish, _layer_norm, _scaled_norm, _linear, _squeeze_excite, _conv, residual, c2f, sppf, _head,
+)  # fmt: skip
+"""In this order, as later ones are made of what earlier ones find."""

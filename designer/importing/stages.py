@@ -1,0 +1,170 @@
+"""Joins convolutions, which `patterns.py` has found, to blocks with several: ResNet's, and C2f and SPPF of YOLOv8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from designer.importing.operations import Links, Op, OpGraph
+
+PLACES = 6
+"""Inputs of a block for each of its convolutions: weight, bias, and scale, shift, mean, variance of the norm."""
+
+
+def residual(graph: OpGraph, links: Links) -> Iterator[Op]:
+    """ResNet's blocks: two or three convolutions, the sum with what came in or a projection of it, ReLU."""
+    for relu in graph.ops:
+        add = links.made_by(relu.inputs[0], "Add") if relu.kind == "Relu" else None
+        if add is None or links.only(add.outputs[0], "Relu") is None:
+            continue
+        for end, other in (add.inputs, add.inputs[::-1]):
+            block = next((b for kind in _RESIDUAL if (b := _residual(graph, links, kind, end, other))), None)
+            if block is not None:
+                convs, params = block
+                yield _joined(params.pop("kind"), convs, [*convs, add, relu], params)
+                break
+
+
+_RESIDUAL = {"Bottleneck": (1, 3, 1), "BasicBlock": (3, 3)}
+"""Kernels of the convolutions."""
+
+
+def _residual(
+    graph: OpGraph, links: Links, kind: str, end: str, other: str
+) -> tuple[list[Op], dict[str, Any]] | None:  # fmt: skip
+    """The convolutions of a block that ends in `end` before the sum with `other`, and its settings."""
+    kernels, convs, value = _RESIDUAL[kind], list[Op](), end
+    for _ in kernels:
+        conv = _alone(links, value)
+        if conv is None:
+            return None
+        convs.insert(0, conv)
+        value = conv.inputs[0]
+    forms = [_form(conv, graph) for conv in convs]
+    if not all(forms):
+        return None
+    wide, out = forms[kernels.index(3)], forms[-1]["out"]
+    stride, dilation, inner = wide["stride"], wide["dilation"], forms[0]["out"]
+    wanted = [
+        {
+            "kernel": kernel, "stride": stride if form is wide else 1, "dilation": dilation if kernel == 3 else 1,
+            "activation": "none" if form is forms[-1] else "relu", "out": form["out"],
+        }
+        for kernel, form in zip(kernels, forms, strict=True)
+    ]  # fmt: skip
+    if forms != wanted or stride not in (1, 2) or (kind == "Bottleneck" and out != 4 * inner):
+        return None
+    if other != value:
+        projection = _alone(links, other)
+        form = {"kernel": 1, "stride": stride, "dilation": 1, "activation": "none", "out": out}
+        if projection is None or projection.inputs[0] != value or _form(projection, graph) != form:
+            return None
+        convs.append(projection)
+    size = {"width": inner} if kind == "Bottleneck" else {"out_channels": out}
+    return convs, {"kind": kind, **size, "stride": stride, "dilation": dilation}
+
+
+def c2f(graph: OpGraph, links: Links) -> Iterator[Op]:
+    """A 1x1, split in halves, pairs of 3x3 chained on the second, all pieces concatenated and joined by a 1x1."""
+    for cat in graph.ops:
+        fuse = _fused(links, cat)
+        split = links.made_by(cat.inputs[0], "Split") if fuse is not None else None
+        if fuse is None or split is None or split.attrs.get("axis", 0) != 1 or cat.inputs[:2] != split.outputs:
+            continue
+        head, half = _alone(links, split.inputs[0]), graph.shapes.get(split.outputs[0], (0, 0))[1]
+        pairs = [_pair(graph, links, cat, i, half) for i in range(1, len(cat.inputs) - 1)]
+        shortcuts = {len(pair) == 3 for pair in pairs}
+        ends = links.only(cat.inputs[0], "Concat"), links.only(cat.inputs[-1], "Concat")
+        if head is None or len(shortcuts) != 1 or not all(pairs) or ends != (cat, cat):
+            continue
+        if _is(fuse, graph, 1, 2 * half) and _is(head, graph, 1, 2 * half):
+            params = {"out_channels": 2 * half, "depth": len(pairs), "shortcut": shortcuts.pop()}
+            between = [op for pair in pairs for op in pair]
+            convs = [head, *(op for op in between if op.kind == "Conv"), fuse]
+            yield _joined("C2f", convs, [head, split, *between, cat, fuse], params)
+
+
+def _pair(graph: OpGraph, links: Links, cat: Op, place: int, half: int) -> list[Op]:
+    """The two 3x3 between two inputs of a concatenation, and the sum with the first if there is one; else []."""
+    value, piece = cat.inputs[place : place + 2]
+    add = links.made_by(piece, "Add")
+    end = next((v for v in add.inputs if v != value), "") if add is not None else piece
+    second = links.made_by(end, "Conv")
+    first = _alone(links, second.inputs[0]) if second is not None else None
+    if first is None or second is None or not (_is(first, graph, 3, half) and _is(second, graph, 3, half)):
+        return []
+    found = [first, second] if add is None else [first, second, add]
+    # Nothing else may look at the first of the two values, or into the sum.
+    takers = {id(op) for op in (cat, first, *found[2:])}
+    alone = add is None or links.only(end, "Add") is add
+    seen = {id(op) for op in links.takers[value]}
+    return found if first.inputs[0] == value and alone and seen == takers and value not in links.outputs else []
+
+
+def sppf(graph: OpGraph, links: Links) -> Iterator[Op]:
+    """A 1x1, three max-pools in a row, all four concatenated and joined by a 1x1."""
+    for cat in graph.ops:
+        fuse = _fused(links, cat)
+        first = links.made_by(cat.inputs[0], "Conv") if len(cat.inputs) == 4 else None
+        if fuse is None or first is None or not _is(fuse, graph, 1) or not _is(first, graph, 1):
+            continue
+        pools = [links.made_by(value, "MaxPool") for value in cat.inputs[1:]]
+        if any(pool is None for pool in pools):
+            continue
+        found = [pool for pool in pools if pool is not None]
+        side = int(found[0].attrs.get("kernel_shape", [0])[0])
+        usual = {"kernel_shape": [side] * 2, "strides": [1, 1], "pads": [side // 2] * 4}
+        chained = all(
+            pool.inputs[0] == value and {k: list(pool.attrs.get(k) or ()) for k in usual} == usual
+            and list(pool.attrs.get("dilations") or (1, 1)) == [1, 1]
+            for pool, value in zip(found, cat.inputs, strict=False)
+        )  # fmt: skip
+        takers = [len(links.takers[value]) for value in cat.inputs]
+        if chained and side % 2 and takers == [2, 2, 2, 1] and not links.outputs & set(cat.inputs):
+            params = {
+                "out_channels": _form(fuse, graph)["out"], "kernel_size": side, "width": _form(first, graph)["out"],
+            }  # fmt: skip
+            yield _joined("SPPF", [first, fuse], [first, *found, cat, fuse], params)
+
+
+def _fused(links: Links, cat: Op) -> Op | None:
+    """The convolution that alone takes a concatenation of channels."""
+    return links.only(cat.outputs[0], "Conv") if cat.kind == "Concat" and cat.attrs.get("axis") == 1 else None
+
+
+def _alone(links: Links, value: str) -> Op | None:
+    """The convolution that gives a value to one taker."""
+    conv = links.made_by(value, "Conv")
+    return conv if conv is not None and len(links.takers[value]) == 1 and value not in links.outputs else None
+
+
+def _is(conv: Op, graph: OpGraph, kernel: int, out: int = 0) -> bool:
+    """Whether it is one of the YOLO family's: SiLU, stride 1."""
+    form = _form(conv, graph)
+    usual = {"kernel": kernel, "stride": 1, "dilation": 1, "activation": "silu", "out": out or form.get("out")}
+    return form == usual
+
+
+def _form(conv: Op, graph: OpGraph) -> dict[str, Any]:
+    """Kernel, stride, dilation, channels, activation; empty for one that is not square, dense and padded evenly."""
+    weight = graph.constants.get(conv.inputs[1])
+    if weight is None or weight.ndim != 4 or conv.attrs.get("group", 1) != 1 or weight.shape[2] != weight.shape[3]:
+        return {}
+    kernel, stride = weight.shape[2], list(conv.attrs.get("strides") or (1, 1))
+    dilation = list(conv.attrs.get("dilations") or (1, 1))
+    padded = list(conv.attrs.get("pads") or [0] * 4) == [kernel // 2 * dilation[0]] * 4
+    if not padded or conv.attrs.get("auto_pad", "NOTSET") not in ("NOTSET", "") or kernel % 2 == 0:
+        return {}
+    if len(set(stride)) > 1 or len(set(dilation)) > 1:
+        return {}
+    return {
+        "kernel": kernel, "stride": stride[0], "dilation": dilation[0], "out": weight.shape[0],
+        "activation": conv.attrs.get("activation", "none"),
+    }  # fmt: skip
+
+
+def _joined(kind: str, convs: list[Op], parts: list[Op], params: dict[str, Any]) -> Op:
+    """A block in place of its parts, which takes what its first convolution takes."""
+    tensors = [value for conv in convs for value in [*conv.inputs[1:], *[""] * PLACES][:PLACES]]
+    attrs = {"params": params, "eps": [float(conv.attrs.get("epsilon", 1e-5)) for conv in convs]}
+    return Op(kind, [convs[0].inputs[0], *tensors], list(parts[-1].outputs), attrs, parts[0].name, parts=parts)
