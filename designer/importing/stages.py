@@ -15,7 +15,7 @@ def residual(graph: OpGraph, links: Links) -> Iterator[Op]:
     """ResNet's blocks: two or three convolutions, the sum with what came in or a projection of it, ReLU."""
     for relu in graph.ops:
         add = links.made_by(relu.inputs[0], "Add") if relu.kind == "Relu" else None
-        if add is None or links.only(add.outputs[0], "Relu") is None:
+        if add is None or len(add.inputs) != 2 or links.only(add.outputs[0], "Relu") is None:
             continue
         for end, other in (add.inputs, add.inputs[::-1]):
             block = next((b for kind in _RESIDUAL if (b := _residual(graph, links, kind, end, other))), None)
@@ -71,7 +71,8 @@ def c2f(graph: OpGraph, links: Links) -> Iterator[Op]:
         split = links.made_by(cat.inputs[0], "Split") if fuse is not None else None
         if fuse is None or split is None or split.attrs.get("axis", 0) != 1 or cat.inputs[:2] != split.outputs:
             continue
-        head, half = _alone(links, split.inputs[0]), graph.shapes.get(split.outputs[0], (0, 0))[1]
+        head, shape = _alone(links, split.inputs[0]), graph.shapes.get(split.outputs[0], ())
+        half = shape[1] if len(shape) == 4 else 0
         pairs = [_pair(graph, links, cat, i, half) for i in range(1, len(cat.inputs) - 1)]
         shortcuts = {len(pair) == 3 for pair in pairs}
         ends = links.only(cat.inputs[0], "Concat"), links.only(cat.inputs[-1], "Concat")
@@ -112,7 +113,7 @@ def sppf(graph: OpGraph, links: Links) -> Iterator[Op]:
         if any(pool is None for pool in pools):
             continue
         found = [pool for pool in pools if pool is not None]
-        side = int(found[0].attrs.get("kernel_shape", [0])[0])
+        side = next(iter(found[0].attrs.get("kernel_shape") or ()), 0)
         usual = {"kernel_shape": [side] * 2, "strides": [1, 1], "pads": [side // 2] * 4}
         chained = all(
             pool.inputs[0] == value and {k: list(pool.attrs.get(k) or ()) for k in usual} == usual
@@ -129,7 +130,8 @@ def sppf(graph: OpGraph, links: Links) -> Iterator[Op]:
 
 def _fused(links: Links, cat: Op) -> Op | None:
     """The convolution that alone takes a concatenation of channels."""
-    return links.only(cat.outputs[0], "Conv") if cat.kind == "Concat" and cat.attrs.get("axis") == 1 else None
+    joins = cat.kind == "Concat" and cat.attrs.get("axis") == 1 and len(cat.inputs) > 2
+    return links.only(cat.outputs[0], "Conv") if joins else None
 
 
 def _alone(links: Links, value: str) -> Op | None:
@@ -147,7 +149,7 @@ def _is(conv: Op, graph: OpGraph, kernel: int, out: int = 0) -> bool:
 
 def _form(conv: Op, graph: OpGraph) -> dict[str, Any]:
     """Kernel, stride, dilation, channels, activation; empty for one that is not square, dense and padded evenly."""
-    weight = graph.constants.get(conv.inputs[1])
+    weight = graph.constants.get(conv.inputs[1]) if len(conv.inputs) > 1 else None
     if weight is None or weight.ndim != 4 or conv.attrs.get("group", 1) != 1 or weight.shape[2] != weight.shape[3]:
         return {}
     kernel, stride = weight.shape[2], list(conv.attrs.get("strides") or (1, 1))
