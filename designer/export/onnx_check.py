@@ -16,6 +16,14 @@ KINDS: tuple[type[Structured], ...] = (Detections, MaskDetections, Predictions, 
 """What a model's outputs can be together, told apart by the names of the outputs."""
 
 
+MOST_CHOSEN = 1000
+"""Predictions of an image that a head has chosen; one that gives all its cells has thousands."""
+TIES = 0.01
+"""Share of detections that may differ: of two overlapping boxes with equal scores, runtimes may keep either."""
+NEAR_BOX, NEAR_SCORE = 1.0, 1e-3
+"""Pixels and score within which two predictions are the same."""
+
+
 class Difference(NamedTuple):
     """How far two runtimes are apart on one batch.
 
@@ -80,10 +88,20 @@ def compare(expected: Any, got: Any, names: Sequence[str]) -> Difference:
     """Compares what torch gave with what another runtime gave; `names` are those of the outputs.
 
     A score that is 0 in one of them only was cut there, by a comparison of two values that are nearly equal (CenterNet
-    keeps peaks alone): it counts as unmatched.
+    keeps peaks alone): it counts as unmatched. Few predictions, such as SOLO's best cells, were chosen by their scores
+    and may have changed places: where they differ in their order they are compared as sets.
     """
     if isinstance(expected, (Detections, MaskDetections)):
         return _match(expected, got)
+    found = _in_order(expected, got, names)
+    chosen = isinstance(expected, (Predictions, MaskPredictions)) and expected.boxes.shape[1] <= MOST_CHOSEN
+    if not chosen or (found.scores <= NEAR_SCORE and found.boxes <= NEAR_BOX):
+        return found
+    as_sets = _match_chosen(expected, got)
+    return as_sets if as_sets.unmatched <= TIES * as_sets.compared else found
+
+
+def _in_order(expected: Any, got: Any, names: Sequence[str]) -> Difference:
     scores = boxes = 0.0
     count = lost = 0
     for name, a, b in zip(names, flat_tensors(expected), flat_tensors(got), strict=True):
@@ -133,6 +151,35 @@ def _match(expected: Detections | MaskDetections, got: Detections | MaskDetectio
             if isinstance(expected, MaskDetections) and isinstance(got, MaskDetections):
                 scores = max(scores, float((got.masks[i][same[near]] - expected.masks[i][row]).abs().mean()))
     return Difference(scores, boxes, lost, compared)
+
+
+def _match_chosen(expected: Predictions | MaskPredictions, got: Predictions | MaskPredictions) -> Difference:
+    """Compares predictions as sets: each with the nearest by box and scores; masks by the mean difference of cells.
+
+    Those with a score of 0.05, or of half of the highest where none has that.
+    """
+    scores, boxes, lost, compared = 0.0, 0.0, 0, 0
+    for i in range(len(expected.boxes)):
+        least = min(0.05, float(expected.scores[i].max()) / 2)
+        wanted = (expected.scores[i].amax(1) >= least).nonzero()[:, 0]
+        compared += len(wanted)
+        for row in wanted:
+            box = (got.boxes[i] - expected.boxes[i][row]).abs().amax(1)
+            score = (got.scores[i] - expected.scores[i][row]).abs().amax(1)
+            near = int((box / NEAR_BOX + score / NEAR_SCORE).argmin())
+            if float(box[near]) > NEAR_BOX or float(score[near]) > NEAR_SCORE:
+                lost += 1
+                continue
+            boxes, scores = max(boxes, float(box[near])), max(scores, float(score[near]))
+            if isinstance(expected, MaskPredictions) and isinstance(got, MaskPredictions):
+                apart = (_mask(expected, i, int(row)) - _mask(got, i, near)).abs().mean()
+                scores = max(scores, float(apart))
+    return Difference(scores, boxes, lost, compared)
+
+
+def _mask(found: MaskPredictions, image: int, row: int) -> Tensor:
+    """Probabilities [h, w] of a prediction's mask."""
+    return torch.einsum("p,phw->hw", found.coefficients[image, row], found.prototypes[image]).sigmoid()
 
 
 def latencies(first: Callable[[], Any], second: Callable[[], Any], runs: int = 7) -> tuple[float, float]:

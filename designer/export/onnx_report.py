@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from designer.export.errors import ExportError
-
-TIES = 0.01
-"""Share of detections that may differ: of two overlapping boxes with equal scores, runtimes may keep either."""
+from designer.export.onnx_check import TIES
 
 
 @dataclass

@@ -135,9 +135,7 @@ class Plot(QFrame):
         self._view.setAccessibleName(f"{title} by {x_name}")
         self._item = self._view.getPlotItem()
         self._item.hideButtons()
-        self._item.getAxis("left").setStyle(
-            maxTickLevel=1
-        )  # lines across the plot, of which five say as much as twenty
+        self._item.getAxis("left").setStyle(maxTickLevel=1)  # five lines across say as much as twenty
         self._view.setToolTip("Wheel or drag: zoom and move. Double click: all of it again.")
         self._view.scene().sigMouseClicked.connect(self._on_click)
         self._item.setDownsampling(auto=True, mode="peak")

@@ -11,13 +11,13 @@ import torch
 from designer.engine.compile import compile_document
 from designer.export import export_onnx
 from designer.export.errors import ExportError
-from designer.export.onnx_check import compare
+from designer.export.onnx_check import Difference, compare
 from designer.export.weights import sample_image
 from designer.graph import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.onnx_options import OnnxOptions, onnx_options
 from nodes.reparam import fuse
-from nodes.types import Predictions
+from nodes.types import MaskPredictions, Predictions
 from tests.export.test_export import weights  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.usefixtures("one_onnx_table")
@@ -134,3 +134,18 @@ def test_a_score_that_one_runtime_cuts_counts_as_unmatched():
     theirs = Predictions(boxes + 0.5, torch.tensor([[[0.0], [0.375], [0.0]]]))
     found = compare(ours, theirs, Predictions._fields)
     assert (found.scores, found.boxes, found.unmatched, found.compared) == (0.125, 0.5, 1, 15)
+
+
+def test_predictions_that_a_head_has_chosen_may_change_places_and_nothing_else():
+    torch.manual_seed(0)
+    corners = torch.rand(1, 6, 4) * 40 + torch.tensor([0.0, 0.0, 50.0, 50.0])
+    ours = MaskPredictions(corners, torch.rand(1, 6, 3) * 0.9 + 0.1, torch.eye(6)[None], torch.randn(1, 6, 8, 8))
+    turned = [1, 0, 2, 3, 5, 4]  # every mask is its own prototype and goes with its box
+    theirs = MaskPredictions(
+        ours.boxes[:, turned], ours.scores[:, turned], ours.coefficients, ours.prototypes[:, turned]
+    )
+    assert compare(ours, theirs, MaskPredictions._fields) == Difference(0.0, 0.0, 0, 6)
+    elsewhere = theirs._replace(boxes=theirs.boxes + torch.tensor([0.0, 0.0, 9.0, 0.0]))
+    assert compare(ours, elsewhere, MaskPredictions._fields).boxes > 9
+    other = theirs._replace(prototypes=ours.prototypes)
+    assert compare(ours, other, MaskPredictions._fields).scores > 0.1
