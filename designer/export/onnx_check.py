@@ -16,8 +16,6 @@ KINDS: tuple[type[Structured], ...] = (Detections, MaskDetections, Predictions, 
 """What a model's outputs can be together, told apart by the names of the outputs."""
 
 
-MOST_CHOSEN = 1000
-"""Predictions of an image that a head has chosen; one that gives all its cells has thousands."""
 TIES = 0.01
 """Share of detections that may differ: of two overlapping boxes with equal scores, runtimes may keep either."""
 NEAR_BOX, NEAR_SCORE = 1.0, 1e-3
@@ -88,14 +86,16 @@ def compare(expected: Any, got: Any, names: Sequence[str]) -> Difference:
     """Compares what torch gave with what another runtime gave; `names` are those of the outputs.
 
     A score that is 0 in one of them only was cut there, by a comparison of two values that are nearly equal (CenterNet
-    keeps peaks alone): it counts as unmatched. Few predictions, such as SOLO's best cells, were chosen by their scores
+    keeps peaks alone): it counts as unmatched. SOLO's cells, each with a mask of its own, were chosen by their scores
     and may have changed places: where they differ in their order they are compared as sets.
     """
     if isinstance(expected, (Detections, MaskDetections)):
         return _match(expected, got)
     found = _in_order(expected, got, names)
-    chosen = isinstance(expected, (Predictions, MaskPredictions)) and expected.boxes.shape[1] <= MOST_CHOSEN
-    if not chosen or (found.scores <= NEAR_SCORE and found.boxes <= NEAR_BOX):
+    own_masks = (
+        isinstance(expected, MaskPredictions) and expected.coefficients.shape[1] == expected.coefficients.shape[2]
+    )
+    if not own_masks or (found.scores <= NEAR_SCORE and found.boxes <= NEAR_BOX):
         return found
     as_sets = _match_chosen(expected, got)
     return as_sets if as_sets.unmatched <= TIES * as_sets.compared else found
@@ -143,7 +143,7 @@ def _match(expected: Detections | MaskDetections, got: Detections | MaskDetectio
                 continue
             apart = (got.boxes[i][same] - expected.boxes[i][row]).abs().amax(1)
             near = int(apart.argmin())
-            if float(apart[near]) > 1.0:
+            if float(apart[near]) > NEAR_BOX:
                 lost += 1
                 continue
             boxes = max(boxes, float(apart[near]))
@@ -153,7 +153,7 @@ def _match(expected: Detections | MaskDetections, got: Detections | MaskDetectio
     return Difference(scores, boxes, lost, compared)
 
 
-def _match_chosen(expected: Predictions | MaskPredictions, got: Predictions | MaskPredictions) -> Difference:
+def _match_chosen(expected: MaskPredictions, got: MaskPredictions) -> Difference:
     """Compares predictions as sets: each with the nearest by box and scores; masks by the mean difference of cells.
 
     Those with a score of 0.05, or of half of the highest where none has that.
@@ -170,10 +170,8 @@ def _match_chosen(expected: Predictions | MaskPredictions, got: Predictions | Ma
             if float(box[near]) > NEAR_BOX or float(score[near]) > NEAR_SCORE:
                 lost += 1
                 continue
-            boxes, scores = max(boxes, float(box[near])), max(scores, float(score[near]))
-            if isinstance(expected, MaskPredictions) and isinstance(got, MaskPredictions):
-                apart = (_mask(expected, i, int(row)) - _mask(got, i, near)).abs().mean()
-                scores = max(scores, float(apart))
+            mask = (_mask(expected, i, int(row)) - _mask(got, i, near)).abs().mean()
+            boxes, scores = max(boxes, float(box[near])), max(scores, float(score[near]), float(mask))
     return Difference(scores, boxes, lost, compared)
 
 

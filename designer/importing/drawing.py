@@ -370,3 +370,9 @@ def _text(shape: Shape) -> str:
 
 def as_float(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float32 else tensor.to(torch.float32)
+
+
+def norm_state(call: Call, place: int) -> dict[str, Tensor]:
+    """Scale, shift, mean and variance of a batch norm from this input on, by torch's names."""
+    names = ("weight", "bias", "running_mean", "running_var")
+    return {name: as_float(call.needs(place + i, name)) for i, name in enumerate(names)}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from designer.importing.drawing import Call, Flow, NoPlace, as_float
+from designer.importing.drawing import Call, Flow, NoPlace, as_float, norm_state
 from designer.importing.patterns import activation_of, bounds
 from designer.importing.size_layers import SIZE_OPERATIONS
 from designer.importing.stage_layers import STAGE_OPERATIONS
@@ -87,7 +87,7 @@ def _conv_norm(
     call: Call, x: Flow, weight: Tensor, bias: Tensor | None, stride: list[int], dilation: list[int], pads: list[int],
     groups: int,
 ) -> Flow:  # fmt: skip
-    norm = _norm_state(call, 3)
+    norm = norm_state(call, 3)
     if bias is not None:  # what the norm takes the mean off, it takes off the bias as well
         norm["running_mean"] = norm["running_mean"] - bias
     state = {"conv.weight": weight, **{f"bn.{k}": v for k, v in norm.items()}}
@@ -143,13 +143,8 @@ def _conv_transpose(call: Call) -> Given:
 # -- norms -------------------------------------------------------------------------------------------------------------
 
 
-def _norm_state(call: Call, place: int) -> dict[str, Tensor]:
-    names = ("weight", "bias", "running_mean", "running_var")
-    return {name: as_float(call.needs(place + i, name)) for i, name in enumerate(names)}
-
-
 def _batch_norm(call: Call) -> Given:
-    x, state = call.flow(), _norm_state(call, 1)
+    x, state = call.flow(), norm_state(call, 1)
     eps = _rounded(float(call.attr("epsilon", 1e-5)))
     if x.rank == 4:
         momentum = min(1.0, max(0.0001, round(1 - float(call.attr("momentum", 0.9)), 6)))

@@ -49,6 +49,11 @@ class Op:
         return sum(part.size for part in self.parts) or 1
 
 
+def block(kind: str, inputs: list[str], parts: list[Op], **attrs: Any) -> Op:
+    """A block in place of its parts, the last of which gives the result."""
+    return Op(kind, inputs, list(parts[-1].outputs), attrs, parts[0].name, parts=parts)
+
+
 @dataclass
 class OpGraph:
     """A model as operations in the order they run.

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 
-from designer.importing.operations import Links, Op, OpGraph, needed
+from designer.importing.operations import Links, Op, OpGraph, block, needed
 from designer.importing.stages import c2f, residual, sppf
 
 CONV_ACTIVATIONS = ("silu", "relu6", "relu", "leaky_relu", "leaky_relu_0.01", "hardswish", "mish", "gelu")
@@ -23,12 +22,12 @@ def recognise(graph: OpGraph) -> None:
     for find in FINDERS:
         taken: set[int] = set()
         blocks: dict[int, Op] = {}
-        for block in find(graph, Links(graph)):
+        for found in find(graph, Links(graph)):
             # A finder looks at each place by itself, so that two of what it finds may share an operation.
-            if any(id(part) in taken for part in block.parts):
+            if any(id(part) in taken for part in found.parts):
                 continue
-            taken.update(id(part) for part in block.parts)
-            blocks[id(block.parts[-1])] = block
+            taken.update(id(part) for part in found.parts)
+            blocks[id(found.parts[-1])] = found
         graph.ops = [blocks.get(id(op), op) for op in graph.ops if id(op) not in taken or id(op) in blocks]
 
 
@@ -61,11 +60,6 @@ def _passed(op: Op, graph: OpGraph, links: Links) -> str:
         return ""
     same = tuple(index.shape) == graph.shapes.get(row.inputs[0])
     return row.inputs[0] if same and torch.equal(index.flatten(), torch.arange(index.numel())) else ""
-
-
-def _block(kind: str, inputs: list[str], parts: list[Op], **attrs: Any) -> Op:
-    """A block in place of its parts, the last of which gives the result."""
-    return Op(kind, inputs, list(parts[-1].outputs), attrs, parts[0].name, parts=parts)
 
 
 def activation_of(op: Op, graph: OpGraph) -> str:
@@ -129,9 +123,9 @@ def _gates(graph: OpGraph, links: Links) -> Found:
             if _other(mul, op.outputs[0]) != op.inputs[0]:
                 continue
             if op.kind == "Sigmoid":
-                yield _block("SiLU", op.inputs[:1], [op, mul])
+                yield block("SiLU", op.inputs[:1], [op, mul])
             elif activation_of(op, graph) == "hardsigmoid":
-                yield _block("HardSwish", op.inputs[:1], [op, mul])
+                yield block("HardSwish", op.inputs[:1], [op, mul])
         elif op.kind == "Clip" and bounds(op, graph) == (0.0, 6.0):
             yield from _spelt_hard_swish(op, graph, links)
 
@@ -157,7 +151,7 @@ def _spelt_hard_swish(clip: Op, graph: OpGraph, links: Links) -> Found:
         parts.append(step)
         value = step.outputs[0]
     if sixth:
-        yield _block("HardSwish" if gated else "HardSigmoid", [x], parts, **({} if gated else {"alpha": 1 / 6}))
+        yield block("HardSwish" if gated else "HardSigmoid", [x], parts, **({} if gated else {"alpha": 1 / 6}))
 
 
 def _gelu(graph: OpGraph, links: Links) -> Found:
@@ -188,7 +182,7 @@ def _gelu(graph: OpGraph, links: Links) -> Found:
             parts.append(step)
             value = step.outputs[0]
         if not left and links.only(scale.outputs[0], "Erf"):
-            yield _block("Gelu", [x], parts)
+            yield block("Gelu", [x], parts)
 
 
 def _mish(graph: OpGraph, links: Links) -> Found:
@@ -197,7 +191,7 @@ def _mish(graph: OpGraph, links: Links) -> Found:
         tanh = links.only(op.outputs[0], "Tanh") if op.kind == "Softplus" else None
         mul = links.only(tanh.outputs[0], "Mul") if tanh else None
         if tanh is not None and mul is not None and _other(mul, tanh.outputs[0]) == op.inputs[0]:
-            yield _block("Mish", op.inputs[:1], [op, tanh, mul])
+            yield block("Mish", op.inputs[:1], [op, tanh, mul])
 
 
 def _layer_norm(graph: OpGraph, links: Links) -> Found:
@@ -225,7 +219,7 @@ def _layer_norm(graph: OpGraph, links: Links) -> Found:
         names = _other(scale, divide.outputs[0]), _other(shift, scale.outputs[0])
         if all(n in graph.constants and graph.constants[n].ndim == 1 for n in names):
             parts = [mean, less, square, spread, add, root, divide, scale, shift]
-            yield _block("LayerNormalization", [mean.inputs[0], *names], parts, axis=-1, epsilon=eps)
+            yield block("LayerNormalization", [mean.inputs[0], *names], parts, axis=-1, epsilon=eps)
 
 
 def _axes(op: Op, graph: OpGraph) -> list[int]:
@@ -258,7 +252,7 @@ def _scaled_norm(graph: OpGraph, links: Links) -> Found:
         names = [f"{add.outputs[0]}/scale", f"{add.outputs[0]}/shift"]
         graph.constants[names[0]] = graph.constants[norm.inputs[1]] * scale_by
         graph.constants[names[1]] = graph.constants[norm.inputs[2]] * scale_by + shift_by
-        yield _block("BatchNormalization", [norm.inputs[0], *names, *norm.inputs[3:5]], [norm, mul, add], **norm.attrs)
+        yield block("BatchNormalization", [norm.inputs[0], *names, *norm.inputs[3:5]], [norm, mul, add], **norm.attrs)
 
 
 def _linear(graph: OpGraph, links: Links) -> Found:
@@ -271,7 +265,7 @@ def _linear(graph: OpGraph, links: Links) -> Found:
         if add is not None and bias in graph.constants and graph.constants[bias].ndim == 1:
             width = graph.constants[op.inputs[1]].shape[1]
             if graph.constants[bias].numel() == width:
-                yield _block("Linear", [*op.inputs, bias], [op, add], turned=True)
+                yield block("Linear", [*op.inputs, bias], [op, add], turned=True)
 
 
 def _squeeze_excite(graph: OpGraph, links: Links) -> Found:
@@ -294,7 +288,7 @@ def _squeeze_excite(graph: OpGraph, links: Links) -> Found:
             reduction = next((r for r in range(1, 65) if max(1, channels // r) == hidden), 0)
             if reduction and graph.constants[weights[0]].shape[2:] == (1, 1):
                 parts = [pool, first, relu, second, gate, mul]
-                yield _block("SqueezeExcite", [pool.inputs[0], *weights], parts, reduction=reduction)
+                yield block("SqueezeExcite", [pool.inputs[0], *weights], parts, reduction=reduction)
 
 
 def _conv(graph: OpGraph, links: Links) -> Found:
@@ -319,7 +313,7 @@ def _conv(graph: OpGraph, links: Links) -> Found:
             inputs += norm.inputs[1:5]
             attrs |= {"epsilon": norm.attrs.get("epsilon", 1e-5), "norm_momentum": norm.attrs.get("momentum", 0.9)}
         parts = [conv, *([norm] if norm else []), *([act] if act else [])]
-        yield _block("Conv", inputs, parts, **attrs, activation=name if act else "none")
+        yield block("Conv", inputs, parts, **attrs, activation=name if act else "none")
 
 
 def _is_global_average(op: Op, graph: OpGraph, keep: bool) -> bool:
@@ -367,7 +361,7 @@ def _head(graph: OpGraph, links: Links) -> Found:
     width = graph.shapes.get(pool.inputs[0], (0, 0))[1]
     if width == graph.constants[name].shape[1] and torch.is_floating_point(bias):
         ratio = float(dropped.attrs.get("ratio", 0.5)) if dropped else 0.0
-        yield _block("ClassificationHead", [pool.inputs[0], name, linear.inputs[2]], parts, dropout=ratio)
+        yield block("ClassificationHead", [pool.inputs[0], name, linear.inputs[2]], parts, dropout=ratio)
 
 
 def _covers(pool: Op, graph: OpGraph) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from designer.importing.drawing import Call, Flow, as_float
+from designer.importing.drawing import Call, Flow, as_float, norm_state
 from designer.importing.stages import PLACES
 
 
@@ -22,11 +22,11 @@ def _state(call: Call, index: int, conv: str, norm: str, eps: float) -> dict[str
     none = torch.zeros(weight.shape[0])
     bias = as_float(call.needs(place + 1, "bias")) if call.has(place + 1) else none
     if call.has(place + 2):
-        scale, shift, mean, variance = (as_float(call.needs(place + i, "norm")) for i in range(2, PLACES))
-        mean, variance = mean - bias, variance + (call.attr("eps")[index] - eps)
+        values = norm_state(call, place + 2)
+        values["running_mean"] = values["running_mean"] - bias
+        values["running_var"] = values["running_var"] + (call.attr("eps")[index] - eps)
     else:
-        scale, shift, mean, variance = none + 1, bias, none, none + (1 - eps)
-    values = {"weight": scale, "bias": shift, "running_mean": mean, "running_var": variance}
+        values = {"weight": none + 1, "bias": bias, "running_mean": none, "running_var": none + (1 - eps)}
     return {f"{conv}.weight": weight, **{f"{norm}.{name}": value for name, value in values.items()}}
 
 

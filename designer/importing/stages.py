@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from designer.importing.operations import Links, Op, OpGraph
+from designer.importing.operations import Links, Op, OpGraph, block
 
 PLACES = 6
 """Inputs of a block for each of its convolutions: weight, bias, and scale, shift, mean, variance of the norm."""
@@ -18,10 +18,11 @@ def residual(graph: OpGraph, links: Links) -> Iterator[Op]:
         if add is None or len(add.inputs) != 2 or links.only(add.outputs[0], "Relu") is None:
             continue
         for end, other in (add.inputs, add.inputs[::-1]):
-            block = next((b for kind in _RESIDUAL if (b := _residual(graph, links, kind, end, other))), None)
-            if block is not None:
-                convs, params = block
-                yield _joined(params.pop("kind"), convs, [*convs, add, relu], params)
+            tried = ((kind, _residual(graph, links, kind, end, other)) for kind in _RESIDUAL)
+            kind, found = next((each for each in tried if each[1] is not None), ("", None))
+            if found is not None:
+                convs, params = found
+                yield _joined(kind, convs, [*convs, add, relu], params)
                 break
 
 
@@ -61,7 +62,7 @@ def _residual(
             return None
         convs.append(projection)
     size = {"width": inner} if kind == "Bottleneck" else {"out_channels": out}
-    return convs, {"kind": kind, **size, "stride": stride, "dilation": dilation}
+    return convs, {**size, "stride": stride, "dilation": dilation}
 
 
 def c2f(graph: OpGraph, links: Links) -> Iterator[Op]:
@@ -166,7 +167,7 @@ def _form(conv: Op, graph: OpGraph) -> dict[str, Any]:
 
 
 def _joined(kind: str, convs: list[Op], parts: list[Op], params: dict[str, Any]) -> Op:
-    """A block in place of its parts, which takes what its first convolution takes."""
+    """A block that takes what its first convolution takes, and the tensors of all."""
     tensors = [value for conv in convs for value in [*conv.inputs[1:], *[""] * PLACES][:PLACES]]
-    attrs = {"params": params, "eps": [float(conv.attrs.get("epsilon", 1e-5)) for conv in convs]}
-    return Op(kind, [convs[0].inputs[0], *tensors], list(parts[-1].outputs), attrs, parts[0].name, parts=parts)
+    eps = [float(conv.attrs.get("epsilon", 1e-5)) for conv in convs]
+    return block(kind, [convs[0].inputs[0], *tensors], parts, params=params, eps=eps)

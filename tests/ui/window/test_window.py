@@ -389,9 +389,8 @@ def test_the_theme_changes_live(quiet_window, qtbot):
 
 
 def test_a_first_window_is_no_larger_than_the_screen(home):
-    window = (
-        MainWindow()
-    )  # the screen of the tests is 800 x 800: smaller than the window likes, and narrower than it can be
+    window = MainWindow()
+    # The tests' screen has 800 x 800: smaller than the window likes, and narrower than it can be.
     available = window.screen().availableSize()
     assert window.width() == window.minimumWidth() > available.width()
     assert window.minimumHeight() < window.height() < available.height()
