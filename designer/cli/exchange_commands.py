@@ -55,7 +55,8 @@ def finetune(
         str, typer.Option(help="A checkpoint, or published ones such as torchvision:resnet50; a run has its own.")
     ] = "",
     task: Annotated[
-        Literal["", "detect", "segment", "classify"], typer.Option(help="By default as before, where the data fits.")
+        Literal["", "detect", "segment", "semantic", "classify"],
+        typer.Option(help="By default as before, where the data fits."),
     ] = "",
     channels: Annotated[int, typer.Option(min=1, help="Of the new images.")] = 3,
     freeze: Annotated[bool, typer.Option("--freeze", help="Keep the early layers as they are.")] = False,

@@ -70,6 +70,6 @@ def data_settings(text: str) -> DataSettings:
     kind, _, path = text.partition(":")
     if kind == "shapes":
         return DataSettings(classes=int(path)) if path.isdigit() and 1 <= int(path) <= 6 else DataSettings()
-    if kind not in ("coco", "yolo", "voc", "folder") or not path:
+    if kind not in ("coco", "yolo", "voc", "folder", "masks") or not path:
         raise NetwrightError(f"{text!r} names no data. Give KIND:PATH, such as yolo:data.yaml or folder:IMAGES.")
     return DataSettings.model_validate({"kind": kind, "path": str(Path(path).expanduser().resolve())})

@@ -12,14 +12,27 @@ from designer.graph.model import Node, Wire
 HEADS = {
     "detect": ("head.yolov8_head", "post.nms"),
     "segment": ("head.yolo_seg_head", "post.mask_nms"),
+    "semantic": ("head.fcn_head", ""),
     "classify": ("head.classification_head", ""),
 }
 """The head that a new task gets, and what follows it."""
 NECK = "neck.pafpn"
+DECODER = "neck.deeplab_decoder"
 LEVELS = (8, 16, 32)
 """Strides that detectors look at, in pixels."""
-TASKS = {"classify": "classification", "detect": "detection", "segment": "segmentation"}
+BORDERS = (4, 8)
+"""Strides of the map from which a semantic segmenter has its borders; the first that there is."""
+CONTEXT = 96
+"""Pixels between the samples of a semantic segmenter's narrowest dilated convolution: DeepLab's six cells of 16."""
+TASKS = {
+    "classify": "classification", "detect": "detection", "segment": "segmentation", "semantic": "semantic segmentation",
+}  # fmt: skip
+OF_PIXELS = ("classify", "semantic")
+"""Tasks without boxes: their heads look at a map or two of the backbone, and no detector's neck is before them."""
 
+Port = tuple[str, str]
+"""Id of a node and name of its output."""
+Point = tuple[float, float]
 Strides = Mapping[str, Mapping[str, int]]
 """Pixels per cell of each output that is a map, by node and port; from the engine."""
 
@@ -151,30 +164,57 @@ def _change_task(document: Document, heads: list[Node], new: NewData, strides: S
     old = spec.task if spec is not None else ""
     place = (heads[0].x, heads[0].y)
     title = heads[0].title
-    if old == "classify":
+    if new.task == "classify":
+        levels = [_deepest(document, heads, strides)[1]]
+    elif new.task == "semantic":
+        deepest, fine = _deepest(document, heads, strides), _borders(document, heads, strides)
+        levels = [fine, deepest[1]] if fine is not None and fine != deepest[1] else [deepest[1]]
+    elif old in OF_PIXELS:
         levels = _levels(document, heads, strides)
-    elif new.task == "classify":
-        levels = [_deepest(document, heads, strides)]
     else:
         arriving = sorted(document.wires_into(heads[0]), key=lambda w: w.target_port)
         levels = [(w.source, w.source_port) for w in arriving]
     gone = _remove_behind(document, {node for node, _ in levels})
     why = f"It was made for {TASKS.get(old, old)}, the data is for {TASKS[new.task]}."
     done.say(f"Removed: {_names(gone)}", why)
-    if old == "classify" and len(levels) == len(LEVELS):
-        neck = document.add(NECK, title="Neck", at=place)
-        neck_spec = document.spec(neck)
-        assert neck_spec is not None
-        for (node, port), entry in zip(levels, neck_spec.inputs, strict=True):
-            document.connect(node, neck, port, entry.name)
-        levels = [(neck.id, port.name) for port in neck_spec.outputs]
-        place = (place[0] + 260, place[1])
-        done.say(f"{neck.title}: new, a PAFPN", "Detectors look at fine and coarse maps that know of each other.")
+    if new.task == "semantic":
+        levels, place = _add_decoder(document, levels, deepest[0], place, done)
+    elif old in OF_PIXELS and len(levels) == len(LEVELS):
+        levels, place = _add_neck(document, levels, place, done)
     _add_head(document, new, levels, place, title, done)
 
 
+def _add_neck(document: Document, levels: list[Port], place: Point, done: Surgery) -> tuple[list[Port], Point]:
+    """The maps of a detector's neck, and the place behind it."""
+    neck = document.add(NECK, title="Neck", at=place)
+    spec = document.spec(neck)
+    assert spec is not None
+    for (node, port), entry in zip(levels, spec.inputs, strict=True):
+        document.connect(node, neck, port, entry.name)
+    done.say(f"{neck.title}: new, a PAFPN", "Detectors look at fine and coarse maps that know of each other.")
+    return [(neck.id, port.name) for port in spec.outputs], (place[0] + 260, place[1])
+
+
+def _add_decoder(
+    document: Document, levels: list[Port], stride: int, place: Point, done: Surgery
+) -> tuple[list[Port], Point]:
+    """The map of a semantic segmenter's decoder, and the place behind it. `stride` is the deepest map's."""
+    rates = [max(1, round(CONTEXT * wider / stride)) for wider in (1, 2, 3)]
+    context = "Dilated convolutions see what surrounds a cell"
+    if len(levels) == 1:
+        decoder = document.add("pooling.aspp", title="Context", at=place, rates=rates)
+        document.connect(levels[0][0], decoder, levels[0][1])
+        done.say(f"{decoder.title}: new, an ASPP", f"{context}; the backbone has no finer map for the borders.")
+    else:
+        decoder = document.add(DECODER, title="Decoder", at=place, rates=rates)
+        for (node, port), entry in zip(levels, ("c2", "c5"), strict=True):
+            document.connect(node, decoder, port, entry)
+        done.say(f"{decoder.title}: new, a DeepLabV3+ decoder", f"{context}, and a finer map has the borders.")
+    return [(decoder.id, "out")], (place[0] + 260, place[1])
+
+
 def _add_head(
-    document: Document, new: NewData, levels: list[tuple[str, str]], place: tuple[float, float], title: str,
+    document: Document, new: NewData, levels: list[Port], place: Point, title: str,
     done: Surgery,
 ) -> None:  # fmt: skip
     component, after = HEADS[new.task]
@@ -212,10 +252,10 @@ def _remove_behind(document: Document, ends: set[str]) -> list[str]:
     return titles
 
 
-def _levels(document: Document, heads: list[Node], strides: Strides) -> list[tuple[str, str]]:
+def _levels(document: Document, heads: list[Node], strides: Strides) -> list[Port]:
     """The last map of each stride that detectors look at, on the way to the heads."""
     before = _before(document, [h.id for h in heads])
-    found: dict[int, tuple[str, str]] = {}
+    found: dict[int, Port] = {}
     for node in document.order():
         if node in before:
             found |= {stride: (node, port) for port, stride in strides.get(node, {}).items()}
@@ -228,21 +268,33 @@ def _levels(document: Document, heads: list[Node], strides: Strides) -> list[tup
     return levels
 
 
-def _deepest(document: Document, heads: list[Node], strides: Strides) -> tuple[str, str]:
-    """The last map of the largest stride before anything is resized or belongs to a neck."""
+def _of_backbone(document: Document, heads: list[Node], strides: Strides) -> list[tuple[int, Port]]:
+    """Every map on the way to the heads before anything is resized or belongs to a neck, with its stride."""
     before = _before(document, [h.id for h in heads]) - {h.id for h in heads}
-    best: tuple[int, tuple[str, str]] | None = None
-    for node in document.order():
-        if node not in before or any(_is_neck(document.node(a)) for a in _before(document, [node])):
-            continue
-        for port, stride in strides.get(node, {}).items():
-            if best is None or stride >= best[0]:
-                best = stride, (node, port)
-    if best is None or best[0] <= 1:
+    return [
+        (stride, (node, port))
+        for node in document.order()
+        if node in before and not any(_is_neck(document.node(a)) for a in _before(document, [node]))
+        for port, stride in strides.get(node, {}).items()
+    ]
+
+
+def _deepest(document: Document, heads: list[Node], strides: Strides) -> tuple[int, Port]:
+    """The last map of the backbone's largest stride, with that stride."""
+    maps = _of_backbone(document, heads, strides)
+    largest = max((stride for stride, _ in maps), default=0)
+    if largest <= 1:
         raise EditError(
-            f"{document.data.name} has no backbone before its neck, so a classifier has nothing to look at."
+            f"{document.data.name} has no map before its neck that is coarser than the image, so a new head has "
+            "nothing to look at. Start from another backbone."
         )
-    return best[1]
+    return next(found for found in reversed(maps) if found[0] == largest)
+
+
+def _borders(document: Document, heads: list[Node], strides: Strides) -> Port | None:
+    """The backbone's last map that is fine enough for the borders of things."""
+    last = dict(_of_backbone(document, heads, strides))
+    return next((last[stride] for stride in BORDERS if stride in last), None)
 
 
 def _is_neck(node: Node) -> bool:

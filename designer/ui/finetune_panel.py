@@ -31,7 +31,7 @@ PLAN_AFTER_MS = 400
 """Rest after the last change before a plan is made."""
 _FILE = "file…"
 TASKS = (("", "As before, where the data fits"), ("detect", "Detection"), ("segment", "Segmentation"),
-         ("classify", "Classification"))  # fmt: skip
+         ("semantic", "Semantic segmentation"), ("classify", "Classification"))  # fmt: skip
 CHANNELS = ((3, "Colour, 3 channels"), (1, "Grey, 1 channel"), (4, "4 channels"))
 FATES = {"kept": "kept", "partly": "kept in part", "new": "new"}
 

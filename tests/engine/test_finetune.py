@@ -114,6 +114,60 @@ def test_a_classifier_becomes_a_detector_with_a_neck(classifier: Document, tmp_p
     compile_document(found.document)
 
 
+def test_a_detector_of_blocks_becomes_a_semantic_segmenter_with_a_decoder(tmp_path: Path) -> None:
+    blocks = load_template("yolov8n-blocks", library().catalogue)
+    for name in ("height", "width"):
+        blocks.set_param(blocks.data.nodes[0], name, 64)
+    found = fine_tune(blocks.data, Wanted(kept(blocks, tmp_path / "b.pt"), TWO, "semantic"), tmp_path)
+    assert found.class_names == ("background", *shapes.NAMES[:2])
+    document = Document(found.document, library().catalogue)
+    decoder, head = document.data.nodes[-2:]
+    assert (decoder.component, decoder.params["rates"]) == ("neck.deeplab_decoder", [3, 6, 9])  # at stride 32
+    assert [document.node(w.source).title for w in document.wires_into(decoder)] == ["C2f 2", "SPPF"]
+    assert (head.component, head.params["num_classes"]) == ("head.fcn_head", 3)
+    assert "Decoder: new, a DeepLabV3+ decoder | Head: new, a FCN head of 3 classes" in said(found)
+    assert {f for t, f in fates(found).items() if t not in ("Decoder", "Head")} == {"kept"}
+    logits = compile_document(found.document).model.eval()(torch.rand(1, 3, 64, 64))
+    assert logits.shape == (1, 3, 64, 64)
+
+
+def test_a_classifier_becomes_a_semantic_segmenter_with_as_much_as_its_maps_allow(tmp_path: Path) -> None:
+    document = Document.new("Classifier", library().catalogue)
+    nodes = [
+        document.add("io.image_input", height=64, width=64),
+        document.add("backbone.csp_darknet", title="Backbone"),
+        document.add("head.classification_head", title="Head", num_classes=3),
+    ]
+    document.connect(nodes[0], nodes[1])
+    document.connect(nodes[1], nodes[2], "p5")
+    found = fine_tune(document.data, Wanted(kept(document, tmp_path / "b.pt"), TWO, "semantic"), tmp_path)
+    fine = Document(found.document, library().catalogue)
+    wires = fine.wires_into(fine.data.nodes[-2])
+    assert [(w.source_port, w.target_port) for w in wires] == [("p2", "c2"), ("p5", "c5")]
+    stem = Document.new("One map", library().catalogue)
+    image = stem.add("io.image_input", height=64, width=64)
+    conv = stem.add("stem.conv_stem", title="Stem", out_channels=16)
+    head = stem.add("head.classification_head", title="Head", num_classes=3)
+    stem.connect(image, conv)
+    stem.connect(conv, head)
+    found = fine_tune(stem.data, Wanted(kept(stem, tmp_path / "s.pt"), TWO, "semantic"), tmp_path)
+    assert [n.component for n in found.document.nodes][-2:] == ["pooling.aspp", "head.fcn_head"]
+    assert found.document.nodes[-2].params["rates"] == [48, 96, 144]  # at stride 2
+    compile_document(found.document)
+
+
+def test_a_semantic_segmenter_becomes_a_classifier_or_a_detector(tmp_path: Path) -> None:
+    document = load_template("deeplabv3-plus-r50", library().catalogue)
+    for name in ("height", "width"):
+        document.set_param(document.data.nodes[0], name, 64)
+    start = kept(document, tmp_path / "b.pt")
+    found = fine_tune(document.data, Wanted(start, TWO, "classify"), tmp_path)
+    assert [n.component for n in found.document.nodes][1:] == ["backbone.resnet", "head.classification_head"]
+    found = fine_tune(document.data, Wanted(start, TWO, "detect"), tmp_path)
+    assert [n.component for n in found.document.nodes][1:] == ["backbone.resnet", "head.yolov8_head", "post.nms"]
+    compile_document(found.document)
+
+
 def test_published_weights_are_a_start_by_name(classifier: Document) -> None:
     found = fine_tune(classifier.data, Wanted("torchvision:resnet18", TWO))
     assert {n.title: n.weights for n in found.document.nodes if n.weights} == {"Backbone": "torchvision:resnet18"}
