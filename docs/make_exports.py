@@ -1,8 +1,9 @@
-"""Writes docs/exports.md: every template exported to PyTorch and to ONNX, and how far the outputs are from ours.
+"""Writes docs/exports.md: every template and component as PyTorch and as ONNX, and how far the outputs are from ours.
 
     python docs/make_exports.py [NAME ...]
 
-Takes about half an hour on two cores; with names it only does those and keeps the other rows.
+Takes about an hour and a half on two cores; with names it only does those and keeps the other rows. `changed`
+stands for the components whose sources are not those of their row.
 """
 
 from __future__ import annotations
@@ -13,22 +14,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+import component_exports
 import torch
-from safetensors.torch import save_file
+from drawn_weights import draw_weights
 
-from designer.engine.compile import compile_document
 from designer.export import export_onnx, export_pytorch
-from designer.export.weights import sample_image
-from designer.graph.model import GraphData
 from designer.graph.onnx_options import OnnxOptions
 from designer.graph.storage import read
 from designer.graph.templates import templates
 
 PAGE = Path(__file__).with_name("exports.md")
-HEAD = """# Exports
+TORCH = torch.__version__.partition("+")[0]
+HEAD = f"""# Exports
 
-Written by `python docs/make_exports.py`, with drawn weights whose norms have seen images. Detectors end at their heads
-here, so that every candidate is compared and not the few that suppression leaves.
+Written by `python docs/make_exports.py` with torch {TORCH}, with drawn weights whose norms have seen images.
 
 - PyTorch: the folder runs in a process where Netwright cannot be imported; the largest difference of any output from
   the document's, 0 being equal to the bit.
@@ -36,22 +35,23 @@ here, so that every candidate is compared and not the few that suppression leave
   against torch: the largest difference of a score or logit, and of a box's side in pixels. The bars: 1e-3, and 0.001
   of the image's side.
 
+## Templates
+
+Detectors end at their heads here, so that every candidate is compared and not the few that suppression leaves.
+
 | template | input | parameters | PyTorch | ONNX scores | ONNX boxes, px | ONNX, MB |
 |---|--:|--:|--:|--:|--:|--:|
 """
+COMPONENTS = """
+## Components
 
+Each in the smallest document that holds it: an image, and a convolution for each input that gives it a map of the shape
+it needs. The parameters are those of the whole document. The last column tells of which sources a row is; the tests
+export a component anew whose sources are others.
 
-def draw_weights(data: GraphData, path: Path) -> None:
-    """Saves drawn weights after the norms have seen images."""
-    torch.manual_seed(1)
-    compiled = compile_document(data)
-    compiled.train()
-    for module in compiled.model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            module.momentum = None
-    with torch.no_grad():
-        compiled.train_model(sample_image(compiled.input_shape, 4))
-    save_file({k: v.contiguous().clone() for k, v in compiled.model.state_dict().items()}, path)
+| component | parameters | PyTorch | ONNX | ONNX boxes, px | sources |
+|---|--:|--:|--:|--:|---|
+"""
 
 
 def row(name: str, source: Path) -> str:
@@ -70,16 +70,24 @@ def row(name: str, source: Path) -> str:
 
 
 def main() -> None:
-    found = {t.name: t.path for t in templates()}
-    if unknown := set(sys.argv[1:]) - set(found):
-        raise SystemExit(f"No such template: {', '.join(sorted(unknown))}.")
+    templates_by_name = {t.name: t.path for t in templates()}
+    every = [*templates_by_name, *component_exports.components()]
     lines = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
-    kept = {m[1]: line for line in lines if (m := re.match(r"\| ([a-z0-9-]+) \| ", line)) and m[1] in found}
-    for name in sys.argv[1:] or found:
-        kept[name] = row(name, found[name])
+    kept = {m[1]: line for line in lines if (m := re.match(r"\| ([a-z0-9_.-]+) \| ", line)) and m[1] in every}
+    names = sys.argv[1:] or every
+    if names == ["changed"]:
+        names = [n for n in component_exports.components() if component_exports.digest(n) not in kept.get(n, "")]
+    if unknown := set(names) - set(every):
+        raise SystemExit(f"No such template or component: {', '.join(sorted(unknown))}.")
+    for name in names:
+        made = templates_by_name.get(name)
+        kept[name] = row(name, made) if made is not None else component_exports.row(name)
         print(kept[name], flush=True)
-        partial = "\n".join(kept[n] for n in sorted(kept))
-        PAGE.with_suffix(".tmp").write_text(HEAD + partial + "\n", encoding="utf-8")
+        tables = [
+            "".join(f"{kept[n]}\n" for n in sorted(kept) if (n in templates_by_name) == whole)
+            for whole in (True, False)
+        ]
+        PAGE.with_suffix(".tmp").write_text(HEAD + tables[0] + COMPONENTS + tables[1], encoding="utf-8")
         os.replace(PAGE.with_suffix(".tmp"), PAGE)
 
 

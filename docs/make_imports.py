@@ -19,7 +19,7 @@ import onnx
 import onnxruntime
 import torch
 import torchvision
-from make_exports import draw_weights
+from drawn_weights import draw_weights
 from onnx import numpy_helper
 from torch import nn
 
@@ -43,10 +43,10 @@ HEAD = """# Imports
 
 What is carried: shapes, settings, weights (in a safetensors file beside the document, named by each node). Groups of
 operations are recognised as our blocks: a convolution with its norm and activation, SiLU, hard-swish, GELU, Mish, layer
-norm, linear layers, squeeze and excitation, a classifier's head, ResNet's blocks, YOLOv8's C2f and SPPF. A convolution
-of such a block whose norm a file has folded away gets one that only adds its bias, so that the block can be trained. An
-operation without a component is kept as a placeholder with its attributes and weights; the document then shows the
-model, but does not run until the placeholder is replaced.
+norm, linear layers, squeeze and excitation, a classifier's head, ResNet's blocks, YOLO's C3, C2f and SPPF, the
+inverted residuals of MobileNet and EfficientNet. A convolution of such a block whose norm a file has folded away gets
+one that only adds its bias, so that the block can be trained. An operation without a component is kept as a placeholder
+with its attributes and weights; the document then shows the model, but does not run until the placeholder is replaced.
 Training: a model that ends in a classification head trains; any other needs a head first.
 
 ## What was tried
@@ -158,7 +158,15 @@ LIGHTS = (
     "resnet50", "densenet121", "vgg19", "squeezenet", "shufflenet", "inception_v1", "inception_v2", "bvlc_alexnet",
     "zfnet512",
 )  # fmt: skip
-TEMPLATES = ("yolov8n", "resnet50", "classifier-mobilenet-v3", "classifier-shufflenet-v2", "classifier-efficientnet")
+TEMPLATES = (
+    "yolov8n",
+    "resnet50",
+    "classifier-mobilenet-v3",
+    "classifier-shufflenet-v2",
+    "classifier-efficientnet",
+    "yolov5n",
+    "classifier-mobilenet-v2",
+)
 VISION = ("resnet18", "mobilenet_v3_small", "squeezenet1_1")
 MODULES = (*VISION, "shufflenet_v2_x0_5", "efficientnet_b0", "convnext_tiny", "vit_b_32", "swin_t")
 

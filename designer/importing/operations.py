@@ -174,3 +174,19 @@ def said(op: Op) -> str:
     """An operation in a message."""
     kind = f"{op.domain}.{op.kind}" if op.domain else op.kind
     return f"{kind} {op.name!r}" if op.name else f"a {kind}"
+
+
+def axes_of(op: Op, graph: OpGraph) -> list[int]:
+    """What a reduction goes over: an attribute in older opsets, an input in newer ones."""
+    if len(op.inputs) > 1 and op.inputs[1] in graph.constants:
+        return [int(a) for a in graph.constants[op.inputs[1]].flatten().tolist()]
+    return list(op.attrs.get("axes") or ())
+
+
+def is_global_average(op: Op, graph: OpGraph, keep: bool) -> bool:
+    """Whether an operation gives the average of each channel; `keep`: as a map of one cell, else as a vector."""
+    if op.kind == "GlobalAveragePool":
+        return keep
+    if op.kind != "ReduceMean" or bool(op.attrs.get("keepdims", 1)) is not keep:
+        return False
+    return sorted(a % 4 for a in axes_of(op, graph)) == [2, 3] and graph.rank(op.inputs[0]) in (0, 4)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import torch
 
-from designer.importing.operations import Links, Op, OpGraph, block, needed
-from designer.importing.stages import c2f, residual, sppf
+from designer.importing.mobile_stages import inverted_residual
+from designer.importing.operations import Links, Op, OpGraph, axes_of, block, is_global_average, needed
+from designer.importing.stages import c2f, c3, residual, sppf
 
 CONV_ACTIVATIONS = ("silu", "relu6", "relu", "leaky_relu", "leaky_relu_0.01", "hardswish", "mish", "gelu")
 """What a convolution may end in."""
@@ -222,16 +223,9 @@ def _layer_norm(graph: OpGraph, links: Links) -> Found:
             yield block("LayerNormalization", [mean.inputs[0], *names], parts, axis=-1, epsilon=eps)
 
 
-def _axes(op: Op, graph: OpGraph) -> list[int]:
-    """What a reduction goes over: an attribute in older opsets, an input in newer ones."""
-    if len(op.inputs) > 1 and op.inputs[1] in graph.constants:
-        return [int(a) for a in graph.constants[op.inputs[1]].flatten().tolist()]
-    return list(op.attrs.get("axes") or ())
-
-
 def _last_axis(op: Op, graph: OpGraph) -> bool:
     last = graph.rank(op.inputs[0]) - 1
-    return bool(op.attrs.get("keepdims", 1)) and _axes(op, graph) in ([-1], [last])
+    return bool(op.attrs.get("keepdims", 1)) and axes_of(op, graph) in ([-1], [last])
 
 
 def _scaled_norm(graph: OpGraph, links: Links) -> Found:
@@ -271,7 +265,7 @@ def _linear(graph: OpGraph, links: Links) -> Found:
 def _squeeze_excite(graph: OpGraph, links: Links) -> Found:
     """Global average, 1x1, ReLU, 1x1, sigmoid, product with what came in."""
     for pool in graph.ops:
-        if not _is_global_average(pool, graph, keep=True):
+        if not is_global_average(pool, graph, keep=True):
             continue
         first = links.only(pool.outputs[0], "Conv")
         relu = links.only(first.outputs[0], "Relu") if first else None
@@ -316,14 +310,6 @@ def _conv(graph: OpGraph, links: Links) -> Found:
         yield block("Conv", inputs, parts, **attrs, activation=name if act else "none")
 
 
-def _is_global_average(op: Op, graph: OpGraph, keep: bool) -> bool:
-    if op.kind == "GlobalAveragePool":
-        return keep
-    if op.kind != "ReduceMean" or bool(op.attrs.get("keepdims", 1)) is not keep:
-        return False
-    return sorted(a % 4 for a in _axes(op, graph)) == [2, 3] and graph.rank(op.inputs[0]) in (0, 4)
-
-
 def _head(graph: OpGraph, links: Links) -> Found:
     """Global average, a linear layer and softmax at the end: a classification head, which trains on the logits."""
     end = links.giver.get(graph.outputs[0]) if len(graph.outputs) == 1 else None
@@ -356,7 +342,7 @@ def _head(graph: OpGraph, links: Links) -> Found:
     if flat is not None and graph.rank(flat.outputs[0]) not in (0, 2):
         return
     pool = before("GlobalAveragePool", "ReduceMean", "AveragePool")
-    if pool is None or not (_is_global_average(pool, graph, flat is not None) or _covers(pool, graph)):
+    if pool is None or not (is_global_average(pool, graph, flat is not None) or _covers(pool, graph)):
         return
     width = graph.shapes.get(pool.inputs[0], (0, 0))[1]
     if width == graph.constants[name].shape[1] and torch.is_floating_point(bias):
@@ -372,6 +358,7 @@ def _covers(pool: Op, graph: OpGraph) -> bool:
 
 
 FINDERS = (
-    _gates, _gelu, _mish, _layer_norm, _scaled_norm, _linear, _squeeze_excite, _conv, residual, c2f, sppf, _head,
+    _gates, _gelu, _mish, _layer_norm, _scaled_norm, _linear, _squeeze_excite, _conv,
+    inverted_residual, residual, c3, c2f, sppf, _head,
 )  # fmt: skip
 """In this order, as later ones are made of what earlier ones find."""

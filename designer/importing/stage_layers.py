@@ -52,6 +52,32 @@ def _sppf_node(call: Call) -> list[Flow]:
     return call.add("pooling.sppf", {"x": call.flow()}, call.attr("params"), _yolo_state(call, ["cv1", "cv2"]))
 
 
+def _c3_node(call: Call) -> list[Flow]:
+    depth = call.attr("params")["depth"]
+    names = ["cv1", "cv2", "cv3", *(f"m.{i}.{name}" for i in range(depth) for name in ("cv1", "cv2"))]
+    return call.add("block.csp.c3", {"x": call.flow()}, call.attr("params"), _yolo_state(call, names))
+
+
+def _inverted_residual_node(call: Call) -> list[Flow]:
+    params = dict(call.attr("params"))
+    gate = ["squeeze.reduce", "squeeze.expand"] if params["squeeze"] else []
+    names = ["depthwise", *gate, "project"]
+    if len(call.attr("eps")) > len(names):
+        names.insert(0, "expand")
+    eps = {value for name, value in zip(names, call.attr("eps"), strict=True) if name not in gate}
+    params["eps"] = eps.pop() if len(eps) == 1 else 1e-5
+    state: dict[str, Tensor] = {}
+    for i, name in enumerate(names):
+        if name in gate:
+            place = 1 + PLACES * i
+            weight = state[f"{name}.weight"] = as_float(call.needs(place, "weight"))
+            bias = as_float(call.needs(place + 1, "bias")) if call.has(place + 1) else torch.zeros(weight.shape[0])
+            state[f"{name}.bias"] = bias
+        else:
+            state |= _state(call, i, f"{name}.conv", f"{name}.bn", params["eps"])
+    return call.add("block.mobile.inverted_residual", {"x": call.flow()}, params, state)
+
+
 def _yolo_state(call: Call, names: list[str]) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for i, name in enumerate(names):
@@ -63,5 +89,7 @@ STAGE_OPERATIONS = {
     "BasicBlock": _residual_node("block.residual.basic_block", 2),
     "Bottleneck": _residual_node("block.residual.bottleneck", 3),
     "C2f": _c2f_node,
+    "C3": _c3_node,
+    "InvertedResidual": _inverted_residual_node,
     "SPPF": _sppf_node,
 }

@@ -124,7 +124,13 @@ def _pool(kind: str) -> Callable[[Asked], Said]:
 
 
 def _adaptive(mode: str) -> Callable[[Asked], Said]:
-    return lambda a: Said("AdaptivePool", [a["self"]], {"size": _two(a["output_size"]), "mode": mode})
+    def say(a: Asked) -> Said:
+        size = _two(a["output_size"])
+        if mode == "average" and size == [1, 1]:
+            return Said("GlobalAveragePool", [a["self"]], {})
+        return Said("AdaptivePool", [a["self"]], {"size": size, "mode": mode})
+
+    return say
 
 
 def _clip(a: Asked) -> Said:
