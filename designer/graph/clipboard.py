@@ -77,7 +77,8 @@ def paste_nodes(document: Document, text: str, offset: tuple[float, float] = (40
         for wire in part.wires:
             if wire.source in ids and wire.target in ids:
                 put = document.connect(ids[wire.source], ids[wire.target], wire.source_port, wire.target_port)
-                set_points(document, {put.id: [(x + offset[0], y + offset[1]) for x, y in wire.points]})
+                if wire.points:
+                    set_points(document, {put.id: [(x + offset[0], y + offset[1]) for x, y in wire.points]})
         for group in part.groups:
             inside = [ids[n] for n in group.nodes if n in ids]
             document.add_group(group.title, inside, color=group.color, folded=group.folded)

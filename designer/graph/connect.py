@@ -59,6 +59,9 @@ def choose_ports(document: Document, source: Node, target: Node, source_port: st
     gives, takes = document.spec(source), document.spec(target)
     if gives is None or takes is None:
         return source_port or "out", target_port or "x"
+    named = takes.input(target_port) if source_port and target_port else None
+    if named is not None and gives.output(source_port) is not None:  # both are said in full: nothing to choose
+        return source_port, target_port
     outputs = [p for p in gives.outputs if not source_port or p.name == source_port]
     used = [w.target_port for w in document.wires_into(target)]
     inputs = [p for p in takes.inputs if not target_port or base_port(target_port) == p.name]
