@@ -216,7 +216,7 @@ class _Export:
                 raise self._fixed() from None
             reason = str(error).strip().splitlines()[0][:200]
             raise ExportError(f"The written file does not run: {reason} Try another opset, or fewer options.") from None
-        return compare(expected, got, self.outputs)
+        return compare(expected, got, self.outputs, of_head=bool(self.compiled.heads))
 
     def _fixed(self, node: str | None = None) -> ExportError:
         height, width = self.compiled.image_size

@@ -26,7 +26,7 @@ class Difference(NamedTuple):
     """How far two runtimes are apart on one batch.
 
     Attributes:
-        scores: largest difference of a score, a logit or a value.
+        scores: largest difference of a score, a logit or a value; of a map, see `compare`.
         boxes: largest difference of a matched box's corner in pixels; 0 without boxes.
         unmatched: detections with a score of 0.05 or more that have no partner, and scores that only one has cut.
         compared: detections or values that were compared.
@@ -82,8 +82,11 @@ def structured(names: Sequence[str], values: Sequence[Tensor]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def compare(expected: Any, got: Any, names: Sequence[str]) -> Difference:
+def compare(expected: Any, got: Any, names: Sequence[str], *, of_head: bool = True) -> Difference:
     """Compares what torch gave with what another runtime gave; `names` are those of the outputs.
+
+    The maps of a model that ends in no head can be of any size, sums of dozens of blocks in the hundreds: where the
+    largest value is over 1, their difference is told in parts of it.
 
     A score that is 0 in one of them only was cut there, by a comparison of two values that are nearly equal (CenterNet
     keeps peaks alone): it counts as unmatched. SOLO's cells, each with a mask of its own, were chosen by their scores
@@ -91,7 +94,7 @@ def compare(expected: Any, got: Any, names: Sequence[str]) -> Difference:
     """
     if isinstance(expected, (Detections, MaskDetections)):
         return _match(expected, got)
-    found = _in_order(expected, got, names)
+    found = _in_order(expected, got, names, of_head)
     own_masks = (
         isinstance(expected, MaskPredictions) and expected.coefficients.shape[1] == expected.coefficients.shape[2]
     )
@@ -101,11 +104,13 @@ def compare(expected: Any, got: Any, names: Sequence[str]) -> Difference:
     return as_sets if as_sets.unmatched <= TIES * as_sets.compared else found
 
 
-def _in_order(expected: Any, got: Any, names: Sequence[str]) -> Difference:
+def _in_order(expected: Any, got: Any, names: Sequence[str], of_head: bool) -> Difference:
     scores = boxes = 0.0
     count = lost = 0
     for name, a, b in zip(names, flat_tensors(expected), flat_tensors(got), strict=True):
-        apart = (a.double() - b.double()).abs()
+        apart = (a.detach().double() - b.double()).abs()  # a learned tensor that is an output asks for gradients
+        if not of_head and a.numel():
+            apart /= max(1.0, float(a.detach().abs().max()))
         count += a.numel()
         if name.endswith("scores"):
             cut = (a == 0) != (b == 0)

@@ -19,7 +19,8 @@ class OnnxReport:
         size_bytes: of the file.
         inputs: their names.
         input_shape: of the first, with the words `batch`, `height`, `width` where it is free.
-        max_abs_diff: largest difference of any score or logit.
+        max_abs_diff: largest difference of any score or logit; of a map that no head gives in parts of its largest
+            value, where that is over 1.
         boxes_max_abs_diff: largest difference of a matched box's corner, in pixels; 0 without boxes.
         unmatched: detections with a score of 0.05 or more that have no partner.
         compared: how many detections, or values, were compared; fresh weights may find nothing.

@@ -23,26 +23,46 @@ def run(*args: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[
     return done
 
 
+@pytest.fixture
+def here(monkeypatch, capsys, tmp_path):
+    """Runs a command in this process, which has imported torch already: for what is told, not for how it starts."""
+    from designer.cli.app import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def command(*args, code=0):
+        monkeypatch.setattr(sys, "argv", ["netwright", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert (ended.value.code or 0) == code, said.out + said.err
+        assert "Traceback" not in said.out + said.err
+        return said
+
+    return command
+
+
 def test_help_lists_every_command(tmp_path):
     said = run("--help", cwd=tmp_path).stdout
     for command in ("gui", "demo", "new", "templates", "components", "check", "summary", "train", "evaluate", "export"):
         assert f" {command} " in said
 
 
-def test_new_check_summary_and_lists(tmp_path):
+def test_new_check_summary_and_lists(tmp_path, here):
     run("new", "mine", "--template", "yolov8n", cwd=tmp_path)
     assert json.loads((tmp_path / "mine.netwright").read_text())["name"] == "mine"
     checked = json.loads(run("check", "mine.netwright", "--json", cwd=tmp_path).stdout)
     assert checked["ok"]
-    facts = json.loads(run("summary", "mine.netwright", "--json", cwd=tmp_path).stdout)
+    facts = json.loads(here("summary", "mine.netwright", "--json").out)
     assert facts["totals"]["params"] == 3_157_200
-    assert "3,157,200" in run("summary", "mine.netwright", cwd=tmp_path).stdout
-    assert "exists already" in run("new", "mine", cwd=tmp_path, code=2).stderr
-    listed = json.loads(run("templates", "--json", cwd=tmp_path).stdout)
+    assert "3,157,200" in here("summary", "mine.netwright").out
+    assert "exists already" in here("new", "mine", code=2).err
+    listed = json.loads(here("templates", "--json").out)
     assert {t["name"] for t in listed} >= {"quick-start", "resnet50"}
-    found = json.loads(run("components", "squeeze", "--json", cwd=tmp_path).stdout)
+    found = json.loads(here("components", "squeeze", "--json").out)
     assert "attention.channel.squeeze_excite" in {c["id"] for c in found}
-    assert "Did you mean post.nms?" in run("components", "post.nsm", cwd=tmp_path, code=2).stderr
+    assert "Did you mean post.nms?" in here("components", "post.nsm", code=2).err
 
 
 @pytest.fixture
@@ -90,24 +110,24 @@ def edited(path: Path, name: str, change) -> Path:
     return target
 
 
-def test_a_bad_document_is_refused(tmp_path, quick):
+def test_a_bad_document_is_refused(tmp_path, quick, here):
     cut = tmp_path / "cut.netwright"
     cut.write_text(quick.read_text()[:500])
-    assert "ends in the middle" in run("train", cut, cwd=tmp_path, code=2).stderr
+    assert "ends in the middle" in here("train", cut, code=2).err
 
     newer = edited(quick, "newer.netwright", lambda d: d.update(version=7))
-    assert "format version 7" in run("check", newer, cwd=tmp_path, code=2).stderr
+    assert "format version 7" in here("check", newer, code=2).err
 
     def loop(data):
         data["wires"].append({"id": "w9", "source": "n3", "source_port": "n3", "target": "n2", "target_port": "x"})
         data["wires"] = [w for w in data["wires"] if w["id"] != "w1"]
 
-    assert "close a loop" in run("train", edited(quick, "loop.netwright", loop), cwd=tmp_path, code=2).stderr
+    assert "close a loop" in here("train", edited(quick, "loop.netwright", loop), code=2).err
 
     def odd(data):
         data["nodes"][0]["params"]["height"] = 72
 
-    said = run("check", edited(quick, "odd.netwright", odd), cwd=tmp_path, code=2).stdout
+    said = here("check", edited(quick, "odd.netwright", odd), code=2).out
     assert "Neck" in said
     assert not (tmp_path / "runs").exists()
 
@@ -135,18 +155,18 @@ def yolo(folder: Path, row: str = "0 0.5 0.5 0.2 0.2", names=("circle", "square"
         ("0 0.5 0.5 0.2 0.2", ("a", "b", "c", "d"), "Head tells 3 classes apart, the data has 4"),
     ],
 )
-def test_bad_data_is_refused(tmp_path, quick, row, names, said):
+def test_bad_data_is_refused(tmp_path, quick, row, names, said, here):
     folder = yolo(tmp_path / "data", row, names)
-    assert said in run("train", quick, "--data", f"yolo:{folder}", cwd=tmp_path, code=2).stderr
+    assert said in here("train", quick, "--data", f"yolo:{folder}", code=2).err
     assert not (tmp_path / "runs").exists()
 
 
-def test_missing_data_and_a_batch_too_large_are_refused(tmp_path, quick):
-    assert "no such file" in run("train", quick, "--data", "yolo:nowhere", cwd=tmp_path, code=2).stderr
-    said = run("train", quick, "--batch", "60000", cwd=tmp_path, code=2).stderr
+def test_missing_data_and_a_batch_too_large_are_refused(tmp_path, quick, here):
+    assert "no such file" in here("train", quick, "--data", "yolo:nowhere", code=2).err
+    said = here("train", quick, "--batch", "60000", code=2).err
     assert "A batch of 60000 needs about" in said
     assert "Use a batch of" in said
-    assert "no CUDA" in run("train", quick, "--device", "cuda:7", cwd=tmp_path, code=2).stderr or _has_gpu()
+    assert "no CUDA" in here("train", quick, "--device", "cuda:7", code=2).err or _has_gpu()
     assert not (tmp_path / "runs").exists()
 
 

@@ -20,6 +20,12 @@ from tests.nodes.fixtures import CELL, FEWER, ODD, dim_size, infos_of, inputs_fo
 REGISTRY = library()
 # The scope has all tests of a component run after each other, so that one module at a time is kept.
 every_component = pytest.mark.parametrize("component_id", sorted(REGISTRY.catalogue), scope="module")
+# What a graph of components does alike whatever it is made of needs no backbone of a hundred layers to show it.
+WHOLE = {s.id for s in REGISTRY.catalogue.values() if s.composite} - {"backbone.resnet", "neck.pafpn", "neck.bifpn"}
+every_part = pytest.mark.parametrize("component_id", sorted(set(REGISTRY.catalogue) - WHOLE), scope="module")
+# Where a processor has no instructions for bfloat16, a convolution takes a hundred times as long.
+BACKBONES = {name for name in WHOLE if name.startswith("backbone.") and name.count(".") == 1}
+but_backbones = pytest.mark.parametrize("component_id", sorted(set(REGISTRY.catalogue) - BACKBONES), scope="module")
 
 
 def make(component_id: str, size: tuple[int, int] | None = None, seed: int = 0) -> nn.Module:
@@ -144,7 +150,7 @@ def _first_image(value: Any) -> Any:
     return value[:1] if isinstance(value, Tensor) else type(value)(*(t[:1] for t in value))
 
 
-@every_component
+@every_part
 @torch.no_grad()
 def test_copies_and_pickles(component_id: str) -> None:
     module = built(component_id)
@@ -156,7 +162,7 @@ def test_copies_and_pickles(component_id: str) -> None:
     assert_same(run(pickle.loads(pickle.dumps(module)), component_id), expected)
 
 
-@every_component
+@every_part
 @torch.no_grad()
 def test_state_dict_restores_it(component_id: str) -> None:
     module = built(component_id).train()
@@ -182,12 +188,9 @@ def test_odd_sizes_run_or_are_refused_in_words(component_id: str) -> None:
     assert re.search(r"\d+.*\d+", refused.message), f"both sizes belong in the message: {refused}"
 
 
-@every_component
+@but_backbones
 @torch.no_grad()
 def test_runs_in_mixed_precision(component_id: str) -> None:
-    # Where a processor has no instructions for bfloat16, a convolution takes a hundred times as long.
-    if component_id == "backbone.ssd_vgg":
-        pytest.skip("It wants an image of 300 pixels, which would take minutes; what it is made of is tested.")
     module = built(component_id)
     expected = tensors(run(module, component_id, batch=1))
     with torch.autocast("cpu", torch.bfloat16):
