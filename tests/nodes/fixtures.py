@@ -42,8 +42,12 @@ LARGE = {"neck.hrfpn", "neck.gdfpn"}
 WIRES = {"head.ssd_head": 6, "head.solo_head": 5}
 """Wires on a variadic port, where the default settings are for other than three."""
 
-FEWER = {"head.rtdetr_head": {"layers": 2}}
-"""Settings of a component whose default has many equal layers, which take a minute to write as ONNX."""
+FEWER = {
+    "head.rtdetr_head": {"layers": 2},
+    "head.solo_head": {"feat_channels": 64, "tower_depth": 2},
+    "neck.bifpn": {"cells": 1},
+}
+"""Settings of a component whose default has many equal layers, which take a minute."""
 
 _SIZES = {"B": 2, "L": 12, "D": 32, "T": 64, "F": 16, "I": 24, "J": 40}
 
