@@ -6,6 +6,7 @@ A class that can be folded defines `fuse(self) -> nn.Module`: a fresh module tha
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,13 @@ def _replaced(module: nn.Module) -> nn.Module:
         new = _replaced(child)
         if new is not child:
             setattr(module, name, new)
-    own = getattr(module, "fuse", None)
-    return own().eval() if callable(own) else module
+    own = fuse_of(module)
+    return own().eval() if own is not None else module
+
+
+def fuse_of(module: nn.Module) -> Callable[[], nn.Module] | None:
+    """A module's `fuse` method, if its class has one. A part that someone has named `fuse` is none."""
+    return module.fuse if callable(getattr(type(module), "fuse", None)) else None  # type: ignore[return-value]
 
 
 def fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from nodes.reparam import fuse_of
 from nodes.sdk.build import Info, call_order, info_of, kind_on
 from nodes.sdk.errors import ComponentError
 from nodes.sdk.spec import ComponentSpec
@@ -56,8 +57,8 @@ class Cost:
 
 def deployed(module: nn.Module) -> int:
     """Parameters of a module on the meta device once it is fused; without a copy of the whole."""
-    own = getattr(module, "fuse", None)
-    if callable(own):
+    own = fuse_of(module)
+    if own is not None:
         return sum(p.numel() for p in own().parameters())
     return sum(p.numel() for p in module.parameters(recurse=False)) + sum(deployed(m) for m in module.children())
 

@@ -24,13 +24,22 @@ from designer.data.dataset import DataSplits, load_dataset, make_loader
 from designer.engine.compile import Compiled
 from designer.export import onnx_smaller
 from designer.export.errors import ExportError
-from designer.export.onnx_check import Difference, OnnxModel, OpenvinoModel, compare, latencies, worst
+from designer.export.onnx_check import (
+    Difference,
+    OnnxModel,
+    OpenvinoModel,
+    compare,
+    detections_of,
+    latencies,
+    worst,
+)
 from designer.export.onnx_report import OnnxReport
 from designer.export.weights import class_names, prepared, sample_image
 from designer.graph.model import GraphData
 from designer.graph.onnx_options import OnnxOptions
 from designer.graph.training import unaugmented
 from designer.train.tasks import evaluate, task_of
+from nodes.post.select import DetectionRows
 from nodes.reparam import fuse
 from nodes.sdk.discover import library
 from nodes.types import Structured
@@ -216,6 +225,9 @@ class _Export:
                 raise self._fixed() from None
             reason = str(error).strip().splitlines()[0][:200]
             raise ExportError(f"The written file does not run: {reason} Try another opset, or fewer options.") from None
+        writer = next((m for m in self.compiled.model.modules() if isinstance(m, DetectionRows)), None)
+        if writer is not None and isinstance(expected, Tensor):
+            expected, got = detections_of(expected, writer), detections_of(got, writer)
         return compare(expected, got, self.outputs, of_head=bool(self.compiled.heads))
 
     def _fixed(self, node: str | None = None) -> ExportError:

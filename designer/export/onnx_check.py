@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nodes.post.select import DetectionRows
 from nodes.types import Detections, MaskDetections, MaskPredictions, Predictions, Structured
 
 KINDS: tuple[type[Structured], ...] = (Detections, MaskDetections, Predictions, MaskPredictions)
@@ -122,6 +123,14 @@ def _in_order(expected: Any, got: Any, names: Sequence[str], of_head: bool) -> D
         else:
             scores = max(scores, difference)
     return Difference(scores, boxes, lost, count)
+
+
+def detections_of(rows: Tensor, writer: DetectionRows) -> Detections:
+    """What rows of detections tell, the sides in pixels whatever they are written in: to be compared as a set."""
+    width, height = (writer.width, writer.height) if writer.normalised else (1, 1)
+    return Detections(
+        rows[..., :4] * rows.new_tensor([width, height, width, height]), rows[..., 4], rows[..., 5].long()
+    )
 
 
 def worst(differences: Sequence[Difference]) -> Difference:

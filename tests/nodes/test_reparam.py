@@ -58,3 +58,10 @@ def test_yolov8n_has_its_deployed_count() -> None:
         model = yolov8.build((1, 3, 640, 640))
         # Training: 3,157,200, with a scale and a shift for each of its norms' 5,296 channels. Folded: one bias each.
         assert sum(p.numel() for p in fuse(model).parameters()) == 3_151_904
+
+
+def test_a_part_that_is_named_fuse_is_no_way_to_fuse() -> None:
+    model = nn.ModuleDict({"fuse": ConvNormAct(3, 8, 3), "last": nn.Conv2d(8, 4, 1)}).eval()
+    fused = fuse(model)
+    assert isinstance(fused, nn.ModuleDict)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
