@@ -46,9 +46,9 @@ COMPONENTS = """
 ## Components
 
 Each in the smallest document that holds it: an image, and a convolution for each input that gives it a map of the shape
-it needs. The parameters are those of the whole document; the difference of a map is told in parts of its largest value
-where that is over 1. The last column tells of which sources a row is: the tests export a component anew whose sources
-are others.
+it needs. The parameters are those of the whole document. The difference of a map is at most this part of its largest
+value, where that is over 1. The last column tells of which sources a row is: the tests export a component anew whose
+sources are others.
 
 | component | parameters | PyTorch | ONNX | ONNX boxes, px | sources |
 |---|--:|--:|--:|--:|---|

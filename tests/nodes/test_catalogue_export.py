@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from nodes.sdk.discover import library
 from tests.nodes.fixtures import CELL, FEWER, infos_of, inputs_for, least_size
 from tests.nodes.test_catalogue import tensors
 
-sys.path.insert(0, "docs")
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 import component_exports
 from make_exports import PAGE, TORCH
 
