@@ -183,13 +183,15 @@ class Drawing:
             values = dict(zip(op.outputs, given, strict=False))
             if missing := [v for v in op.outputs if v in self.wanted and v not in values]:
                 raise NoPlace(f"its output {missing[0]} is not given by the component")
-        except NoPlace as reason:
+        except (NoPlace, ValueError, IndexError, TypeError, RuntimeError) as error:
+            # All but the first come of a file whose sizes and settings do not go together.
+            reason = str(error) if isinstance(error, NoPlace) else "its sizes and settings do not go together"
             del self.done.nodes[before:]
             if op.parts:
                 for part in op.parts:
                     self._op(part)
                 return
-            values = self._placeholder(op, str(reason))
+            values = self._placeholder(op, reason)
         else:
             if op.parts and op.kind not in _leaf_kinds(op):
                 self.done.recognised[op.kind] += 1

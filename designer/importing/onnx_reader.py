@@ -51,6 +51,7 @@ def read_onnx(path: str | Path, size: int = 224, images: int = IMAGES) -> OpGrap
             "write the file with an older opset."
         )
     graph = OpGraph(path.stem, [], {}, [v.name for v in model.graph.output], opset=opset)
+    _check_counts(model, path, opset or newest)
     if opset < OLDEST:
         graph.notes.append(f"It is written in opset {opset}, older than {OLDEST}; compare its results.")
     _take_weights(model, path, graph)
@@ -93,6 +94,22 @@ def _load(path: Path) -> ModelProto:
         except Exception as error:  # of its C++ part
             raise ImportFailed(f"{path}: its functions cannot be unfolded: {_first_line(error)}.") from None
     return model
+
+
+def _check_counts(model: ModelProto, path: Path, opset: int) -> None:
+    """Refuses operations of ONNX's own that lack an input or output: what looks for blocks takes those for given."""
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type, opset, ""):
+            continue
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+        for side, needed_here, given in (
+            ("input", schema.min_input, node.input), ("output", schema.min_output, node.output),
+        ):  # fmt: skip
+            count = sum(bool(name) for name in given[:needed_here])
+            if count < needed_here:
+                raise ImportFailed(
+                    f"{path}: it is damaged: {node.op_type} {node.name!r} has {count} {side}s, it needs {needed_here}."
+                )
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[Any]:

@@ -242,6 +242,8 @@ def _scaled_norm(graph: OpGraph, links: Links) -> Found:
         form = {(channels, 1, 1), (1, channels, 1, 1)}
         if not all(v in graph.constants and tuple(graph.constants[v].shape) in form for v in (scale, shift)):
             continue
+        if graph.constants[norm.inputs[2]].numel() != channels:
+            continue
         scale_by, shift_by = graph.constants[scale].flatten(), graph.constants[shift].flatten()
         names = [f"{add.outputs[0]}/scale", f"{add.outputs[0]}/shift"]
         graph.constants[names[0]] = graph.constants[norm.inputs[1]] * scale_by
@@ -278,9 +280,9 @@ def _squeeze_excite(graph: OpGraph, links: Links) -> Found:
         if _other(mul, gate.outputs[0]) != pool.inputs[0] or len(weights) < 4:
             continue
         if all(w in graph.constants for w in weights):
-            hidden, channels = graph.constants[weights[0]].shape[:2]
+            hidden, channels, *kernel = (*graph.constants[weights[0]].shape, 0, 0)[:4]
             reduction = next((r for r in range(1, 65) if max(1, channels // r) == hidden), 0)
-            if reduction and graph.constants[weights[0]].shape[2:] == (1, 1):
+            if reduction and kernel == [1, 1]:
                 parts = [pool, first, relu, second, gate, mul]
                 yield block("SqueezeExcite", [pool.inputs[0], *weights], parts, reduction=reduction)
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -17,10 +18,11 @@ from designer.importing import import_table, read_table
 from designer.importing.model import import_onnx
 from designer.train import checkpoint
 from tests.importing.onnx_files import Maker
+from tests.importing.test_stages import c2f, c3, conv, inverted
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("NETWRIGHT_FUZZ", "75"))
-"""Damaged files of each of the five kinds."""
+"""Damaged files of each of the six kinds."""
 
 
 def damaged(good: bytes, chance: random.Random) -> bytes:
@@ -46,6 +48,29 @@ def damaged(good: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
+def rewired(good: bytes, chance: random.Random) -> bytes:
+    """An ONNX file with one to three operations that have lost inputs or attributes, or take or are something else."""
+    model = onnx.ModelProto.FromString(good)
+    nodes, weights = model.graph.node, model.graph.initializer
+    values = [name for node in nodes for name in node.output] + [tensor.name for tensor in weights]
+    for _ in range(chance.randint(1, 3)):
+        node = chance.choice(nodes)
+        match chance.randrange(5):
+            case 0:
+                del node.input[chance.randrange(len(node.input) or 1) :]
+            case 1 if node.input:
+                node.input[chance.randrange(len(node.input))] = chance.choice(values)
+            case 2 if node.attribute:
+                del node.attribute[chance.randrange(len(node.attribute))]
+            case 3:
+                node.op_type = chance.choice([other.op_type for other in nodes] + ["Relu", "MaxPool", "Split"])
+            case _:
+                dims = chance.choice(weights).dims
+                if dims:
+                    dims[chance.randrange(len(dims))] = chance.choice((0, 1, 2, 3, 8))
+    return model.SerializeToString()
+
+
 def open_weights(path: Path) -> None:
     read_weights(path)
 
@@ -66,6 +91,16 @@ def small_onnx() -> bytes:
     return m.model(m.op("Softmax", m.op("Gemm", rows, m.weight(256, 3), m.weight(3)))).SerializeToString()
 
 
+def onnx_of_blocks() -> bytes:
+    m = Maker(opset=14)
+    x = inverted(m, "image", 3, 12, 8, stride=2, gate="Sigmoid")
+    x = inverted(m, x, 8, 24, 8, kernel=5, gate="HardSigmoid", norm=False)
+    x, _ = c3(m, x, 8, 8, 1, shortcut=True, norm=False)
+    x, _ = c2f(m, x, 8, 8, 1, shortcut=True, norm=True)
+    y = conv(m, conv(m, x, 8, 8, 3, act="relu"), 8, 8, 3)
+    return m.model(m.op("Relu", m.op("Add", y, x))).SerializeToString()
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
@@ -78,6 +113,7 @@ def good(tmp_path_factory):
         ".safetensors": (folder / "a.safetensors").read_bytes(),
         ".pt": (folder / "a.pt").read_bytes(),
         ".onnx": small_onnx(),
+        "-blocks.onnx": onnx_of_blocks(),
     }
 
 
@@ -89,6 +125,7 @@ def good(tmp_path_factory):
         (".safetensors", open_weights),
         (".pt", checkpoint.load),
         (".onnx", open_onnx),
+        ("-blocks.onnx", open_onnx),
     ],
 )
 def test_only_words_come_out(suffix, opens, good, tmp_path):
@@ -97,7 +134,8 @@ def test_only_words_come_out(suffix, opens, good, tmp_path):
     opens(tmp_path / f"good{suffix}")  # what is imported at first use is no part of the time
     for seed in range(ROUNDS):
         path = tmp_path / f"{seed}{suffix}"
-        path.write_bytes(damaged(good[suffix], random.Random(f"{suffix} {seed}")))
+        damage = rewired if suffix == "-blocks.onnx" else damaged
+        path.write_bytes(damage(good[suffix], random.Random(f"{suffix} {seed}")))
         began = time.perf_counter()
         try:
             opens(path)
