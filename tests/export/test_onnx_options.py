@@ -11,7 +11,9 @@ import torch
 from designer.engine.compile import compile_document
 from designer.export import export_onnx
 from designer.export.errors import ExportError
+from designer.export.onnx import _Export
 from designer.export.onnx_check import Difference, compare
+from designer.export.onnx_report import OnnxReport
 from designer.export.weights import sample_image
 from designer.graph import Document
 from designer.graph.errors import NetwrightError
@@ -156,3 +158,32 @@ def test_maps_of_no_head_are_compared_in_parts_of_their_largest_value():
     assert compare(ours, theirs, ["out"]).scores == 1.0
     assert compare(ours, theirs, ["out"], of_head=False).scores == 1 / 400
     assert compare(ours / 800, theirs / 800, ["out"], of_head=False).scores == pytest.approx(1 / 800)
+
+
+def test_a_model_may_differ_by_what_rounding_does_to_it_and_no_more(tmp_path):
+    def refused(scores, boxes, rounding):
+        report = OnnxReport(
+            tmp_path / "m.onnx", 20, "fp32", 0, [], [], [], scores, boxes, 0, 100, 1.0, 1.0, 0.0
+        )  # fmt: skip
+        try:
+            report.refuse_if_wrong(640, lambda: rounding)
+        except ExportError as error:
+            return "disagrees with torch" in str(error)
+        return False
+
+    calm, shaky = Difference(1e-5, 0.01, 0, 100), Difference(1e-3, 0.5, 0, 100)
+    assert not refused(9e-4, 0.6, calm)
+    assert refused(2e-3, 0.6, calm)
+    assert refused(9e-4, 0.7, calm)
+    assert not refused(3e-3, 1.9, shaky)
+    assert refused(5e-3, 1.9, shaky)
+    assert refused(3e-3, 2.1, shaky)
+    assert refused(2e-2, 0.0, Difference(1.0, 0.0, 0, 100))  # never more than ten times the bar
+
+
+def test_what_rounding_does_to_a_detector_is_little(tmp_path, detector, weights):  # noqa: F811
+    _, path = weights(detector)
+    made = _Export(detector.data, tmp_path / "m.onnx", path, None, OnnxOptions(post=False))
+    moved = made._rounding()
+    assert 0 < moved.scores < 1e-4
+    assert 0 < moved.boxes < 0.05
