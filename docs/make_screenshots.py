@@ -82,6 +82,7 @@ def main() -> None:
         window.show_node("n2")
         window.canvas.fit()
         wait(app, lambda: True)
+        wait(app, lambda w=window: w.engine.state == "ready")  # the inspector has asked for more by now
         take(window, "quick-start")
         open_template(app, window, "yolov8n-blocks")
         take(window, "yolov8n")
