@@ -12,6 +12,8 @@ from pathlib import Path
 from drawn_weights import draw_weights
 
 from designer.export import export_onnx, export_pytorch
+from designer.export.onnx_report import OnnxReport
+from designer.export.pytorch import PytorchReport
 from designer.graph.document import Document
 from designer.graph.model import GraphData, Node
 from designer.graph.onnx_options import OnnxOptions
@@ -109,37 +111,37 @@ def _channels(dim: str, wire: int = 0) -> int:
 
 def row(component: str) -> str:
     """One row of the table; raises ExportError where outputs differ."""
-    data = document_of(component)
+    folder, onnx = exported(document_of(component), OnnxOptions(post="post." in component))
+    own = f"{folder.parameters:,} | {folder.max_abs_diff:.1g} | {onnx.max_abs_diff:.1g} | {boxes_of(onnx)}"
+    return f"| {component} | {own} | {digest(component)} |"
+
+
+def exported(data: GraphData, options: OnnxOptions) -> tuple[PytorchReport, OnnxReport]:
+    """What a document's exports say of themselves, with drawn weights; the files are not kept."""
     with tempfile.TemporaryDirectory() as place:
         weights = Path(place) / "w.safetensors"
         draw_weights(data, weights)
         folder = export_pytorch(data, Path(place) / "code", weights)
-        onnx = export_onnx(data, Path(place) / "m.onnx", weights, options=OnnxOptions(post="post." in component))
-    boxes = f"{onnx.boxes_max_abs_diff:.1g}" if any(o.endswith("boxes") for o in onnx.outputs) else ""
-    own = f"{folder.parameters:,} | {folder.max_abs_diff:.1g} | {onnx.max_abs_diff:.1g} | {boxes}"
-    return f"| {component} | {own} | {digest(component)} |"
+        return folder, export_onnx(data, Path(place) / "m.onnx", weights, options=options)
+
+
+def boxes_of(report: OnnxReport) -> str:
+    """The cell of the boxes' difference; empty without boxes."""
+    return f"{report.boxes_max_abs_diff:.1g}" if any(o.endswith("boxes") for o in report.outputs) else ""
 
 
 def digest(component: str) -> str:
     """Of the sources that a component is made of, so that a row is known to be of today's."""
-    made_by = library()[component]
-    names = sorted(_needed(made_by.__module__))
+    names = sorted(_needed(library()[component].__module__))
     return hashlib.sha256(b"".join(_file(name).read_bytes() for name in names)).hexdigest()[:8]
 
 
-def _needed(module: str) -> set[str]:
-    """A module of components with all those of the library that it imports. The SDK, which makes them, is not meant."""
-    found: set[str] = set()
-    stack = [module]
-    while stack:
-        name = stack.pop()
-        if name not in found:
-            found.add(name)
-            stack += _imports(name)
-    return found
-
-
 @cache
+def _needed(module: str) -> frozenset[str]:
+    """A module of components with all those of the library that it imports. The SDK, which makes them, is not meant."""
+    return frozenset({module}).union(*map(_needed, _imports(module)))
+
+
 def _imports(module: str) -> tuple[str, ...]:
     tree = ast.parse(_file(module).read_text(encoding="utf-8"))
     names = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}

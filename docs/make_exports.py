@@ -11,14 +11,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 import component_exports
 import torch
-from drawn_weights import draw_weights
 
-from designer.export import export_onnx, export_pytorch
 from designer.graph.onnx_options import OnnxOptions
 from designer.graph.storage import read
 from designer.graph.templates import templates
@@ -57,17 +54,11 @@ sources are others.
 
 
 def row(name: str, source: Path) -> str:
-    data = read(source)
-    with tempfile.TemporaryDirectory() as place:
-        weights = Path(place) / "w.safetensors"
-        draw_weights(data, weights)
-        folder = export_pytorch(data, Path(place) / "code", weights)
-        onnx = export_onnx(data, Path(place) / "m.onnx", weights, options=OnnxOptions(post=False))
+    folder, onnx = component_exports.exported(read(source), OnnxOptions(post=False))
     size = "x".join(map(str, onnx.input_shape[2:]))
-    boxes = f"{onnx.boxes_max_abs_diff:.1g}" if any(o.endswith("boxes") for o in onnx.outputs) else ""
     return (
         f"| {name} | {size} | {folder.parameters:,} | {folder.max_abs_diff:.1g} | {onnx.max_abs_diff:.1g} "
-        f"| {boxes} | {onnx.size_bytes / 2**20:.1f} |"
+        f"| {component_exports.boxes_of(onnx)} | {onnx.size_bytes / 2**20:.1f} |"
     )
 
 

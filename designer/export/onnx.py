@@ -221,7 +221,7 @@ class _Export:
         with torch.no_grad():
             rounded = self.compiled.model(*images)
             exact = copy.deepcopy(self.compiled.model).double()(*(image.double() for image in images))
-        return compare(exact, rounded, self.outputs, of_head=bool(self.compiled.heads))
+        return self._apart(exact, rounded)
 
     def _compare(self, session: nn.Module, size: tuple[int, int], batch: int) -> Difference:
         images = [sample_image((*shape[:2], *size), batch) for shape in self.compiled.input_shapes]
@@ -234,6 +234,10 @@ class _Export:
                 raise self._fixed() from None
             reason = str(error).strip().splitlines()[0][:200]
             raise ExportError(f"The written file does not run: {reason} Try another opset, or fewer options.") from None
+        return self._apart(expected, got)
+
+    def _apart(self, expected: Any, got: Any) -> Difference:
+        """How far two sets of outputs are from each other; rows of detections as the detections that they tell."""
         writer = next((m for m in self.compiled.model.modules() if isinstance(m, DetectionRows)), None)
         if writer is not None and isinstance(expected, Tensor):
             expected, got = detections_of(expected, writer), detections_of(got, writer)
