@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Iterator
 
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, QTimer, Signal
@@ -24,6 +25,8 @@ _FINEST = 18
 _WORLD = QRectF(-500_000, -500_000, 1_000_000, 1_000_000)
 _STILL_MS = 120
 """A zoom has ended when no step has come for so long."""
+_SMOOTH_MS = 9.0
+"""What a whole frame may take and still be drawn in full while the view moves: half the time that a screen gives it."""
 _NoContents = QGraphicsItem.GraphicsItemFlag.ItemHasNoContents
 
 
@@ -53,7 +56,10 @@ class ZoomedView(NodeViewer):
         self._filled = QRectF()
         """Where none is blank."""
         self.is_rough = False
-        """Whether a large document is being zoomed: what is in sight is then drawn together, without smoothing."""
+        """Whether a zoom goes on that full frames would make stutter: what is in sight is then drawn together, without
+        smoothing.
+        """
+        self._began, self._smooth_ms, self._panned = 0.0, 0.0, False
         self.snaps_now = False
         """Whether nodes that move keep to the dots of the grid."""
         self.gathering: RoughFrame | None = None
@@ -230,7 +236,7 @@ class ZoomedView(NodeViewer):
 
     def zoom_by(self, factor: float, at: QPoint) -> None:
         """Zooms with the scene point under `at` held still."""
-        if self._count > lod.MANY:
+        if self._is_heavy():
             self._set_rough(True)
             self._still.start()
         scale = min(max(self.zoom * factor, SMALLEST), LARGEST)
@@ -246,9 +252,17 @@ class ZoomedView(NodeViewer):
         self.is_rough = rough
         self.setRenderHint(QPainter.RenderHint.Antialiasing, not rough)
 
+    def _is_heavy(self) -> bool:
+        """Whether full frames would make the view stutter: by how many nodes there are, or by what the last one took.
+
+        A hundred cards with eight ports each, all in sight, take longer than a thousand most of which are not.
+        """
+        return self._count > lod.MANY or self._smooth_ms > _SMOOTH_MS
+
     def pan_by(self, pixels: QPointF) -> None:
-        """Moves what is seen; in a large document the strip that comes in is smoothed once all stands still."""
-        if self._count > lod.MANY and not self._is_far:
+        """Moves what is seen; where that is heavy, the strip that comes in is smoothed once all stands still."""
+        self._panned = True
+        if self._is_heavy() and not self._is_far:
             self.setRenderHint(QPainter.RenderHint.Antialiasing, False)
             self._still.start()
         self._scene_range.translate(pixels / self.zoom)
@@ -259,6 +273,7 @@ class ZoomedView(NodeViewer):
     @guarded_draw
     def drawBackground(self, painter: QPainter, rect: QRectF) -> None:
         """The dot grid: one tile repeated, which is a hundred times faster than thousands of points."""
+        self._began = time.perf_counter()
         self.labelled.clear()
         self.gathering = RoughFrame() if self.is_rough and self.band.is_near else None
         step = float(GRID)
@@ -282,3 +297,11 @@ class ZoomedView(NodeViewer):
         elif not self.is_rough:
             for wire in self.labelled:
                 wire.draw_label(painter, self.look)
+            self._look_at_clock(rect)
+
+    def _look_at_clock(self, rect: QRectF) -> None:
+        """Remembers what a whole frame has taken; strips that a pan brings in, and single items, say nothing of one."""
+        was_panned, self._panned = self._panned, False
+        seen = self._scene_range
+        if not was_panned and rect.width() * rect.height() > 0.8 * seen.width() * seen.height():
+            self._smooth_ms = (time.perf_counter() - self._began) * 1e3
