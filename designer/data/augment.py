@@ -66,8 +66,8 @@ class Augment:
     ) -> None:
         self.settings, self.size, self.load, self.count = settings, size, load, count
         steps = affine(settings, {tv_tensors.Image: PAD, tv_tensors.Mask: 0})
-        if steps:
-            steps += [v2.ClampBoundingBoxes()]
+        # Even where nothing moves: rounding puts corners beyond the border, and such objects would be taken out below.
+        steps += [v2.ClampBoundingBoxes()]
         steps += [v2.RandomHorizontalFlip(settings.flip), v2.RandomVerticalFlip(settings.flip_vertical)]
         self.crop = v2.RandomResizedCrop(list(size), scale=(settings.crop_area, 1.0), antialias=True)
         self.steps = v2.Compose([*steps, *colour(settings.jitter), v2.SanitizeBoundingBoxes(min_size=SMALLEST)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -167,20 +166,18 @@ def _coco_part(part: str, file: Path, root: Path, raw: dict[str, Any]) -> Found:
     def bad(what: str, remedy: str, severity: str = "error") -> None:
         found.append(Finding(severity, str(file), 0, what, remedy))
 
-    for key, what in (("images", "image"), ("annotations", "annotation"), ("categories", "category")):
-        if not isinstance(raw[key], list) or not all(isinstance(r, dict) and _is_id(r.get("id")) for r in raw[key]):
-            raise DataError(f"{key} is not a list of objects with an id. Write each {what} with one.", file)
-        for number in _twice(r["id"] for r in raw[key]):
+    for key in ("images", "annotations", "categories"):
+        for number in _twice(r["id"] for r in raw[key] if "id" in r):
             bad(f"Two {key} have the id {number}.", "Give each its own.")
     images = {i["id"]: i for i in raw["images"]}
     known = {c["id"] for c in raw["categories"]}
     of_image: dict[Any, list[dict[str, Any]]] = {key: [] for key in images}
     for note in raw["annotations"]:
-        if not _is_id(note.get("image_id")) or note["image_id"] not in images:
-            bad(f"Annotation {note['id']} is for image {note.get('image_id')}, which is not listed.", "Remove it.")
+        if not coco.is_id(note.get("image_id")) or note["image_id"] not in images:
+            bad(f"Annotation {note.get('id')} is for image {note.get('image_id')}, which is not listed.", "Remove it.")
             continue
-        if not _is_id(note.get("category_id")) or note["category_id"] not in known:
-            what = f"Annotation {note['id']} has category {note.get('category_id')}, which is not listed."
+        if not coco.is_id(note.get("category_id")) or note["category_id"] not in known:
+            what = f"Annotation {note.get('id')} has category {note.get('category_id')}, which is not listed."
             bad(what, "Mend it, or add the category.")
         of_image[note["image_id"]].append(note)
     named = {k: str(i["file_name"]) for k, i in images.items() if i.get("file_name")}
@@ -190,34 +187,39 @@ def _coco_part(part: str, file: Path, root: Path, raw: dict[str, Any]) -> Found:
         place = coco.image_folder(file, root, list(named.values()))
     except DataError as error:
         return [], [*found, Finding.of(error)]
-    checks = [(place / name, partial(_coco_labels, file, place / name, of_image[k])) for k, name in named.items()]
+    checks = [
+        (place / name, partial(_coco_labels, file, place / name, images[key], of_image[key]))
+        for key, name in named.items()
+    ]
     return [Entry(part, image, check) for image, check in checks], found
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, (int, str))
 
 
 def _twice(ids: Iterable[Any]) -> list[Any]:
     return [k for k, n in Counter(map(str, ids)).items() if n > 1]
 
 
-def _coco_labels(file: Path, image: Path, notes: list[dict[str, Any]], size: Size | None) -> list[Finding]:
-    if not notes:
-        return [_background(image, "no annotation is for it")]
+def _coco_labels(
+    file: Path, image: Path, listed: dict[str, Any], notes: list[dict[str, Any]], size: Size | None
+) -> list[Finding]:
     found: list[Finding] = []
+    said = (listed.get("width"), listed.get("height"))
+    if size is not None and None not in said and said != size:
+        what = f"{image.name} has {size[0]} x {size[1]} pixels, here it is said to have {said[0]} x {said[1]}."
+        found.append(Finding("warning", str(file), 0, what, "If the image was resized, scale its boxes as well."))
+    if not notes:
+        return [*found, _background(image, "no annotation is for it")]
     for note in notes:
-        name = f"Annotation {note['id']} of {image.name}"
-        box = note.get("bbox")
-        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
-            what = f"{name} has the bbox {json.dumps(box)[:60]}, not four numbers."
-            found.append(Finding("error", str(file), 0, what, "Write x, y, width, height in pixels."))
-            continue
-        found += box_findings((box[0], box[1], box[0] + box[2], box[1] + box[3]), size, file, 0, name)
+        name = f"Annotation {note.get('id')} of {image.name}"
         try:
-            coco.outline_of(note.get("segmentation"), note["id"], file)
+            x, y, width, height = coco.box_of(note, name, file)
+            found += box_findings((x, y, x + width, y + height), size, file, 0, name)
+            outline = coco.outline_of(note.get("segmentation"), note.get("id"), file)
         except DataError as error:
             found.append(Finding.of(error))
+            continue
+        if isinstance(outline, dict) and size is not None and outline["size"] != [size[1], size[0]]:
+            what = f"The mask of {name[0].lower()}{name[1:]} is not of the image's {size[0]} x {size[1]} pixels."
+            found.append(Finding("error", str(file), 0, what, "Annotate it at its own size."))
     return found
 
 

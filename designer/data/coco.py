@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -77,30 +78,54 @@ def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
     outlines: dict[Any, list[Outline | None]] = {i: [] for i in images}
     part = Part([])
     for annotation in raw["annotations"]:
-        number = annotation.get("id")
-        if annotation.get("image_id") not in images:
+        number, image_id, category = (annotation.get(key) for key in ("id", "image_id", "category_id"))
+        if not is_id(image_id) or image_id not in images:
+            raise DataError(f"Annotation {number} is for image {image_id}, which is not listed. Remove it.", path)
+        if not is_id(category) or category not in index:
             raise DataError(
-                f"Annotation {number} is for image {annotation.get('image_id')}, which is not listed.", path
+                f"Annotation {number} has category {category}, which is not listed. Mend it, or add the category.", path
             )
-        if annotation.get("category_id") not in index:
-            raise DataError(
-                f"Annotation {number} has category {annotation.get('category_id')}, which is not listed.", path
-            )
-        x, y, w, h = annotation["bbox"]
         if annotation.get("iscrowd"):
             continue
+        x, y, w, h = box_of(annotation, f"Annotation {number}", path)
         if w <= 0 or h <= 0:
             part.notes.append(f"{path}: annotation {number} has no area ({w:g} x {h:g}) and is left out.")
             continue
-        boxes[annotation["image_id"]].append((x, y, x + w, y + h))
-        labels[annotation["image_id"]].append(index[annotation["category_id"]])
-        outlines[annotation["image_id"]].append(outline_of(annotation.get("segmentation"), number, path))
-    folder = image_folder(path, root, [i["file_name"] for i in raw["images"]])
-    for key, image in images.items():
-        part.records.append(
-            Record(folder / image["file_name"], tuple(boxes[key]), tuple(labels[key]), outlines=tuple(outlines[key]))
-        )
+        boxes[image_id].append((x, y, x + w, y + h))
+        labels[image_id].append(index[category])
+        outlines[image_id].append(outline_of(annotation.get("segmentation"), number, path))
+    named = {key: str(image.get("file_name") or "") for key, image in images.items()}
+    if unnamed := [key for key, name in named.items() if not name]:
+        raise DataError(f"Image {unnamed[0]} has no file_name. Add it.", path)
+    folder = image_folder(path, root, list(named.values()))
+    for key, name in named.items():
+        part.records.append(Record(folder / name, tuple(boxes[key]), tuple(labels[key]), outlines=tuple(outlines[key])))
     return part, [str(c["name"]) for c in categories]
+
+
+def is_id(value: Any) -> bool:
+    """Whether images and categories can be told apart by this."""
+    return isinstance(value, (int, str))
+
+
+def box_of(annotation: dict[str, Any], name: str, path: Path) -> tuple[float, float, float, float]:
+    """Left, top, width and height of an annotation, in pixels.
+
+    Args:
+        annotation: of the file.
+        name: what a message calls it.
+        path: the file.
+
+    Raises:
+        DataError: for what is not four finite numbers.
+    """
+    box = annotation.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
+        text = json.dumps(box)[:60]
+        raise DataError(f"{name} has the bbox {text}, not four numbers. Write x, y, width, height in pixels.", path)
+    if not all(map(math.isfinite, box)):
+        raise DataError(f"{name} has a corner that is not a finite number. Write the box again.", path)
+    return box[0], box[1], box[2], box[3]
 
 
 def outline_of(segmentation: Any, number: Any, path: Path) -> Outline | None:
@@ -110,7 +135,8 @@ def outline_of(segmentation: Any, number: Any, path: Path) -> Outline | None:
     if isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys():
         return segmentation
     if isinstance(segmentation, list) and all(
-        isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in segmentation
+        isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 and {*map(type, p)} <= {int, float}
+        for p in segmentation
     ):
         return segmentation
     raise DataError(
@@ -135,6 +161,13 @@ def load(path: Path) -> dict[str, Any]:
     missing = [k for k in ("images", "annotations", "categories") if not isinstance(raw, dict) or k not in raw]
     if missing:
         raise DataError(f"{missing[0]} is missing, so this is no COCO annotation file.", path)
+    for key, what in (("images", "image"), ("annotations", "annotation"), ("categories", "category")):
+        other = "" if key == "annotations" else None  # annotations are not looked up by their ids
+        rows = raw[key]
+        if not isinstance(rows, list) or not all(isinstance(r, dict) and is_id(r.get("id", other)) for r in rows):
+            raise DataError(f"{key} is not a list of objects with an id. Write each {what} with one.", path)
+    if unnamed := [c["id"] for c in raw["categories"] if "name" not in c]:
+        raise DataError(f"Category {unnamed[0]} has no name. Add it.", path)
     return raw
 
 

@@ -152,16 +152,22 @@ class DetectionDataset(BoxItems):
         return on_resized(image, original, *self._objects(index, original))
 
     def _objects(self, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Boxes, labels and masks on the original of a height and width."""
+        """Boxes, labels and masks on the original of a height and width, which boxes are cut at.
+
+        Objects without area are left out, as are those that lie outside.
+        """
         record = self.records[index]
         boxes = torch.tensor(record.boxes, dtype=torch.float32).reshape(-1, 4)
+        limit = torch.tensor([size[1], size[0]] * 2)
         if record.relative:
-            boxes = boxes * torch.tensor([size[1], size[0]] * 2)
+            boxes = boxes * limit
+        boxes = boxes.clamp(min=0).minimum(limit)
+        seen = (boxes[:, 2:] > boxes[:, :2]).all(1)
         masks = None
         if self.masks:
             outlines = [outline for outline in record.outlines if outline is not None]
-            masks = rasterise(outlines, size, record.relative, record.path)
-        return boxes, torch.tensor(record.labels, dtype=torch.int64), masks
+            masks = rasterise(outlines, size, record.relative, record.path)[seen]
+        return boxes[seen], torch.tensor(record.labels, dtype=torch.int64)[seen], masks
 
 
 class ShapesDataset(BoxItems):

@@ -65,7 +65,10 @@ def _config(path: Path) -> dict[str, Any]:
 
 def _names(config: dict[str, Any], path: Path) -> list[str]:
     names = config.get("names")
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+    if isinstance(names, dict):
+        if missing := [i for i in range(len(names)) if i not in names]:
+            what = f"names has {len(names)} entries and none for {missing[0]}. Number them from 0 on, without quotes."
+            raise DataError(what, path)
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, list) or not names:
         raise DataError("names is missing. Write names: [cat, dog], or a mapping from 0 on.", path)
@@ -117,7 +120,7 @@ def read_rows(path: Path) -> list[str]:
         DataError: when it is not text.
     """
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()  # some editors write a mark before the text
     except UnicodeDecodeError:
         raise DataError("The label file is not text. Write it again.", path) from None
 
@@ -147,9 +150,12 @@ def parse_row(cells: list[str], path: Path, line: int, names: list[str]) -> Row:
         DataError: for a row that is none, or whose class or coordinates cannot be.
     """
     try:
-        label, numbers = int(float(cells[0])), [float(c) for c in cells[1:]]
+        kind, *numbers = map(float, cells)
+        label = int(kind)
     except (ValueError, OverflowError):  # the latter for a class of inf
         raise DataError(f"{' '.join(cells)!r} is no row of numbers. Write: class cx cy w h.", path, line) from None
+    if kind != label:
+        raise DataError(f"The class is {kind:g}, not a whole number. Write: class cx cy w h.", path, line)
     if len(numbers) != 4 and (len(numbers) < 6 or len(numbers) % 2):
         raise DataError(
             f"A row has class cx cy w h, or class and a polygon; this one has {len(cells)} numbers. Write it again.",

@@ -94,6 +94,14 @@ def test_a_coco_file_with_everything_wrong(tmp_path):
         ("error", "gone.png", 0, "The image is not there."),
         ("warning", "gone.png", 0, "The image has no labels (no annotation is for it)."),
     }
+    images = [{"id": 1, "file_name": "a.png", "width": 30, "height": 20}]
+    runs = {"size": [20, 30], "counts": [600]}
+    notes = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "segmentation": runs}]
+    path.write_text(json.dumps({"images": images, "annotations": notes, "categories": [{"id": 1, "name": "cat"}]}))
+    assert rows(check("coco", path), tmp_path) == {
+        ("warning", "train.json", 0, "a.png has 60 x 40 pixels, here it is said to have 30 x 20."),
+        ("error", "train.json", 0, "The mask of annotation 1 of a.png is not of the image's 60 x 40 pixels."),
+    }
     path.write_text('{"images": [],\n "annotations": ')
     assert [(f.line, f.what[:16]) for f in check("coco", path).findings] == [(2, "This is not JSON")]
 

@@ -58,6 +58,7 @@ def test_yolo_boxes_and_polygons(yolo):
         ("2 0.5 0.5 0.2 0.2", "Class 2 is beyond the 2 names (0 to 1)"),
         ("0 0.5 0.5 0.2", "A row has class cx cy w h"),
         ("cat 0.5 0.5 0.2 0.2", "is no row of numbers"),
+        ("0.5 0.5 0.5 0.2 0.2", "The class is 0.5, not a whole number"),
     ],
 )
 def test_yolo_labels_are_checked(yolo, row, said):
@@ -135,6 +136,15 @@ def test_coco(coco):
     [
         (lambda c: c["annotations"][0].update(category_id=5), "Annotation 1 has category 5, which is not listed"),
         (lambda c: c["annotations"][0].update(image_id=5), "Annotation 1 is for image 5"),
+        (lambda c: c["annotations"][0].update(image_id=[5]), r"Annotation 1 is for image \[5\]"),
+        (lambda c: c["annotations"][0].pop("bbox"), "Annotation 1 has the bbox null, not four numbers"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, "3", 4]), "not four numbers"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, float("nan"), 4]), "is not a finite number"),
+        (lambda c: c["annotations"][0].update(segmentation=[[1, 2, "3", 4, 5, 6]]), "segmentation of annotation 1"),
+        (lambda c: c["annotations"].append("none"), "annotations is not a list of objects"),
+        (lambda c: c["images"][0].pop("id"), "images is not a list of objects with an id"),
+        (lambda c: c["images"][0].pop("file_name"), "Image 7 has no file_name"),
+        (lambda c: c["categories"][1].pop("name"), "Category 3 has no name"),
         (lambda c: c.pop("categories"), "categories is missing"),
         (lambda c: c["images"][0].update(file_name="none.jpg"), "The image 'none.jpg' is in none of"),
     ],
@@ -182,6 +192,20 @@ def test_the_wrong_kind_and_no_choice_are_said(yolo):
         load_dataset(DataSettings(kind="yolo", path=str(yolo)), (64, 64), "classify")
     with pytest.raises(DataError, match="No data set is chosen"):
         load_dataset(DataSettings(kind="coco"), (64, 64), "detect")
+
+
+def test_boxes_at_the_border_are_learnt(yolo):
+    """Rounding puts corners a hair outside; a box that passes the border is cut there, one without area left out."""
+    rows = "1 0.1 0.5 0.20001 0.2\n0 0.95 0.5 0.2 0.3\n0 0.5 0.5 0 0.3\n"
+    for part in ("train", "val"):
+        (yolo / "labels" / part / "a.txt").write_text("\ufeff" + rows, encoding="utf-8")
+    options = DataSettings(kind="yolo", path=str(yolo))
+    splits = load_dataset(options, (60, 60), "detect", TrainingSettings(flip=0, jitter=0))
+    for item in (splits.train[0], splits.val[0]):
+        assert item.labels.tolist() == [1, 0]
+        assert item.boxes[:, 0].tolist() == pytest.approx([0, 51])
+        assert item.boxes[:, 2].tolist() == pytest.approx([12, 60], abs=0.001)
+        assert item.boxes[:, 2].max() <= 60
 
 
 def test_unreadable_images_are_skipped_and_named(yolo):
