@@ -16,6 +16,7 @@ from designer.train.run_list import ACTIVE, STATES
 MOST_STEPS = 4000
 """Steps of a run that are read when it is opened: more than a curve has points on a screen."""
 POLL_MS = 200
+ENDED = ("finished", "stopped", "failed")
 ALIVE_EVERY = 5
 """Polls between two looks at the process: once a second."""
 
@@ -45,6 +46,16 @@ class RunWatch(QObject):
     def active(self) -> bool:
         """Whether the trainer is at work, or paused."""
         return self.state in ACTIVE
+
+    def is_leaving(self, run: RunFolder) -> bool:
+        """Whether this is the run on show and its end was told: its trainer may be there for seconds yet."""
+        if self.run is None or run.path != self.run.path:
+            return False
+        told = max((event["time"] for kind, event in self.last.items() if STATES.get(kind) in ENDED), default=0.0)
+        try:
+            return told >= run.process_path.stat().st_mtime
+        except OSError:
+            return True
 
     def follow(self, run: RunFolder | None, *, starting: bool = False) -> None:
         """Watch this run from its first event on.

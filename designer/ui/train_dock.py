@@ -216,7 +216,7 @@ class TrainDock(QWidget):
             if queue_of(root):
                 start_next(root)
                 self._list_runs()
-        found = (run for root in roots for run in runs_in(root) if is_alive(run))
+        found = (run for root in roots for run in runs_in(root) if is_alive(run) and not self.watch.is_leaving(run))
         if (run := next(found, None)) is not None:
             self._follow(run)
 

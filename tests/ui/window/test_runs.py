@@ -200,6 +200,24 @@ def test_a_second_document_waits_for_the_first(quiet_window, qtbot):
             process.kill()
 
 
+def test_the_end_of_a_run_stands_while_its_trainer_leaves(quiet_window, qtbot):
+    """A trainer takes seconds to go when the machine is busy; its run was taken for one that was started elsewhere."""
+    window = quiet_window
+    window.open_quick_start()
+    run = made(window.workspace.runs_folder, "broken", ended=False)
+    record_process(run, os.getpid())
+    window.train.show_run(run)
+    writer = EventWriter(run.events_path)
+    writer.write("error", message="The data has gone.", hint="")
+    qtbot.waitUntil(lambda: window.train.watch.state == "failed")
+    window.train.advance_queue()
+    assert window.train.watch.state == "failed"
+    record_process(run, os.getpid())  # resumed from a terminal
+    window.train.advance_queue()
+    assert window.train.watch.state == "starting"
+    writer.close()
+
+
 def test_figures_of_a_run_reach_its_nodes(quiet_window, qtbot):
     window = quiet_window
     window.open_quick_start()
