@@ -1,8 +1,10 @@
 """Frames and notes by mouse and keyboard: they go with their nodes, and every change is one undo step."""
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
+from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from designer.graph import Document
 from designer.graph.storage import dump, parse
@@ -128,17 +130,18 @@ def test_notes_are_typed_dragged_and_deleted(view):
     QTest.keyClick(view.titles, Qt.Key.Key_Return)
     (note,) = view.document.data.groups
     (item,) = view.mirror.frames.values()
+    was = (note.x, note.y)
     assert note.title.startswith("Why so many")
     assert item.scene_box().height() > 90  # as high as its words
     at = point(view, item.scene_box().center())
     drag(view, at, at + QPoint(50, 20))
-    assert (note.x, note.y) == (50, 20)
+    assert (note.x, note.y) == (was[0] + 50, was[1] + 20)
     assert item.isSelected()
     assert view.has_selection
     assert view.selected_ids() == []
     assert is_mirror(view) == []
     view.undo()
-    assert (note.x, note.y) == (0, 0)
+    assert (note.x, note.y) == was
     click(view, point(view, item.scene_box().center()))
     view.delete_selected()
     assert view.document.data.groups == []
@@ -284,3 +287,76 @@ def test_a_folded_frame_shows_that_something_in_it_is_wrong(folded):
     assert frame.severity() == "error"
     at = point(view, frame.mapToScene(QPointF(90, 0)))
     assert view.grab().toImage().pixelColor(at).red() > 150
+
+
+def test_delete_and_unframe_take_a_selected_frame_away_and_leave_its_nodes(framed):
+    view, frame = framed
+    click(view, bar(view, frame))
+    QTest.keyClick(view.viewer, Qt.Key.Key_Delete)
+    assert view.document.data.groups == []
+    assert len(view.document.data.nodes) == 3
+    assert view.document.undo_name == "Delete frame Stem"
+    assert is_mirror(view) == []
+    view.undo()
+    (frame,) = view.mirror.frames.values()
+    click(view, bar(view, frame))
+    QTest.keyClick(view.viewer, Qt.Key.Key_G, CTRL | SHIFT)
+    assert (view.document.data.groups, len(view.document.data.nodes)) == ([], 3)
+
+
+def test_a_note_and_a_frame_are_copied_as_nodes_are(framed):
+    view, frame = framed
+    view.document.add_group("Why this stem", [], x=-100.0, y=200.0, color="#336699", width=300.0)
+    view.select([])
+    note = next(f for f in view.mirror.frames.values() if f.is_note)
+    for item in (note, frame):
+        item.setSelected(True)
+    view.copy()
+    view.paste()
+    groups = view.document.data.groups
+    assert [(g.title, g.color, g.width, g.x, g.y) for g in groups if not g.nodes] == [
+        ("Why this stem", "#336699", 300, -100, 200),
+        ("Why this stem", "#336699", 300, -68, 232),
+    ]
+    assert [(g.title, len(g.nodes)) for g in groups if g.nodes] == [("Stem", 2)] * 2
+    assert len(view.document.data.nodes) == 5
+    assert view.document.undo_name == "Paste 3 items"
+    assert [f.content.title for f in view.selected_frames()] == ["Why this stem"]
+    view.select_all()
+    view.cut()
+    assert (view.document.data.nodes, view.document.data.groups) == ([], [])
+    assert is_mirror(view) == []
+
+
+def paste_by_menu(view, at):
+    """A right click at a scene point, then the entry of the menu."""
+
+    def choose():
+        menu = QApplication.activePopupWidget()
+        next(entry for entry in menu.actions() if entry.text().startswith("Paste")).trigger()
+        menu.close()
+
+    where = point(view, at)
+    QTimer.singleShot(0, choose)
+    far = view.viewer.viewport().mapToGlobal(where)
+    QApplication.sendEvent(view, QContextMenuEvent(QContextMenuEvent.Reason.Mouse, where, far))
+
+
+def test_what_is_pasted_lies_under_the_pointer_or_comes_into_view(view):
+    view.select(["n1", "n2"])
+    view.copy()
+    paste_by_menu(view, QPointF(100, 60))
+    assert [(n.x, n.y) for n in view.document.data.nodes[3:]] == [(100, 60), (400, 60)]
+    paste_by_menu(view, QPointF(100, 60))
+    assert [(n.x, n.y) for n in view.document.data.nodes[5:]] == [(132, 92), (432, 92)]
+    view.viewer.look_at(QPointF(9000, 9000), 1.0)
+    view.paste()
+    seen = view.viewer.mapToScene(view.viewer.viewport().rect()).boundingRect()
+    assert all(seen.intersects(view.nodes[i].scene_card()) for i in view.selected_ids())
+
+
+def test_a_note_is_put_where_no_card_hides_it(view):
+    view.viewer.look_at(view.nodes["n1"].scene_card().center(), 1.0)
+    QTest.keyClick(view.viewer, Qt.Key.Key_N, CTRL | SHIFT)
+    (note,) = view.mirror.frames.values()
+    assert not any(note.scene_box().intersects(item.scene_card()) for item in view.nodes.values())

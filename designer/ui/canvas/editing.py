@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QGuiApplication, QKeyEvent
-from PySide6.QtWidgets import QWidget
 
 from designer.graph.clipboard import can_paste, copy_nodes, paste_nodes
 from designer.graph.document import Document
@@ -14,17 +13,10 @@ from designer.graph.layout import layout, layout_down, layout_levels, strides_in
 from designer.graph.reroute import led, move_along, set_points
 from designer.graph.rewire import remove_and_join
 from designer.ui import wording
-from designer.ui.canvas.frames import FrameItem
-from designer.ui.canvas.gliding import Glide
-from designer.ui.canvas.graph import CanvasGraph
-from designer.ui.canvas.items import NodeItem
-from designer.ui.canvas.look import Look
-from designer.ui.canvas.mirror import Mirror
+from designer.ui.canvas.frames import NOTE_LEAST, NOTE_WIDTH
+from designer.ui.canvas.items import HEADER
 from designer.ui.canvas.placing import Places, Side, align, spread
-from designer.ui.canvas.renaming import TitleEditor
-from designer.ui.canvas.viewer import CanvasViewer
-from designer.ui.canvas.wires import WireItem
-from nodes.sdk.spec import Catalogue
+from designer.ui.canvas.selecting import SelectingCanvas
 
 SHIFT = 32.0
 """How far a pasted copy lies from its original."""
@@ -38,118 +30,18 @@ _ARROWS = {
 }
 
 
-class EditedCanvas(QWidget):
-    """The viewer, its items and the edits.
-
-    Signals:
-        selection_changed(list): ids of the selected nodes.
-        status(str): something to tell in passing, such as why a wire was refused.
-    """
-
-    selection_changed = Signal(list)
-    status = Signal(str)
-
-    def __init__(self, catalogue: Catalogue | None, look: Look) -> None:
-        super().__init__()
-        self.viewer = CanvasViewer(look)
-        self.mirror = Mirror(self.viewer, look, catalogue)
-        self.graph = CanvasGraph(self.viewer, self.mirror)
-        self.titles = TitleEditor(self, self.viewer)
-        self.glide = Glide(self.viewer)
-        self._pasted = 0
-
-    @property
-    def document(self) -> Document | None:
-        return self.mirror.document
-
-    @property
-    def nodes(self) -> dict[str, NodeItem]:
-        """The node items by id."""
-        return self.mirror.nodes
-
-    @property
-    def wires(self) -> dict[str, WireItem]:
-        """The wire items by id."""
-        return self.mirror.wires
-
-    # -- selection -----------------------------------------------------------------------------------------------------
-
-    def selected_ids(self) -> list[str]:
-        """Selected nodes of the document; none while a composite is looked into, whose parts are not in it."""
-        return [] if self.graph.looks_into else self._chosen()
-
-    def _chosen(self) -> list[str]:
-        """Selected nodes; a folded frame stands for all of its nodes."""
-        chosen = {frame for frame in self.mirror.frames.values() if frame.is_folded and frame.isSelected()}
-        return [i for i, item in self.nodes.items() if item.isSelected() or item.frame in chosen]
-
-    def selected_wires(self) -> list[str]:
-        return [wire_id for wire_id, item in self.wires.items() if item.isSelected()]
-
-    @property
-    def has_selection(self) -> bool:
-        """Whether nodes, wires, frames or notes of the document are selected."""
-        found = self._chosen() or self.selected_wires() or self.selected_frames() or self.selected_points()
-        return not self.graph.looks_into and bool(found)
-
-    def selected_points(self) -> dict[str, list[int]]:
-        """Selected points by wire, counted from its output."""
-        found = {i: [p.index for p in wire.point_items if p.isSelected()] for i, wire in self.wires.items()}
-        return {wire_id: points for wire_id, points in found.items() if points}
-
-    def selected_frames(self) -> list[FrameItem]:
-        """Frames and notes that are selected themselves; their nodes may be selected without."""
-        return [frame for frame in self.mirror.frames.values() if frame.isSelected()]
-
-    def select(self, ids: Iterable[str]) -> None:
-        """Selects these nodes and nothing else."""
-        wanted = set(ids)
-        scene = self.viewer.scene()
-        scene.blockSignals(True)
-        scene.clearSelection()
-        self._unfold_for(wanted)
-        for node_id in wanted & self.nodes.keys():
-            item = self.nodes[node_id]
-            (item.frame if item.is_folded and item.frame is not None else item).setSelected(True)
-        scene.blockSignals(False)
-        self.selection_changed.emit(self.selected_ids())
-
-    def _unfold_for(self, wanted: set[str]) -> None:
-        """Unfolds frames of which only some nodes are to be seen."""
-        hidden = {item.frame for i, item in self.nodes.items() if i in wanted and item.is_folded}
-        for frame in hidden:
-            if frame is not None and not wanted.issuperset(frame.content.nodes):
-                self.fold(frame.id)
-
-    def fold(self, frame_id: str) -> None:
-        """Folds a frame to one card, or unfolds it."""
-        frame = self.mirror.frames[frame_id]
-        verb = "Unfold" if frame.is_folded else "Fold"
-
-        def act(document: Document) -> None:
-            with document.edit(f"{verb} {frame.content.title}"):
-                document.set_group(frame.content, folded=not frame.content.folded)
-
-        self.graph.edit(act)
-
-    def fold_selected(self) -> None:
-        """Folds the frames that are selected or whose nodes are, or unfolds them."""
-        frames = [f for f in self.selected_frames() if not f.is_note]
-        frames += [f for i in self._chosen() if (f := self.nodes[i].frame) is not None and f not in frames]
-        if not frames:
-            self.status.emit("Select a frame, or nodes in one: Ctrl+G puts a frame around nodes.")
-        for frame in dict.fromkeys(frames):
-            self.fold(frame.id)
-
-    def select_all(self) -> None:
-        self.select(list(self.nodes))
+class EditedCanvas(SelectingCanvas):
+    """The viewer, its items and the edits."""
 
     # -- editing -------------------------------------------------------------------------------------------------------
 
     def delete_selected(self) -> None:
-        """Deletes the selected nodes, wires, notes and points of wires as one step."""
+        """Deletes the selected nodes, wires, notes, points of wires and open frames as one step.
+
+        The nodes of an open frame stay, those of a folded one go with it.
+        """
         ids, wires = self.selected_ids(), self.selected_wires()
-        notes = [frame.content for frame in self.selected_frames() if frame.is_note]
+        notes = [frame.content for frame in self.selected_frames() if not frame.is_folded]
         chosen = {i: points for i, points in self.selected_points().items() if i not in wires}
         left = {i: [at for k, at in enumerate(self.wires[i].points) if k not in points] for i, points in chosen.items()}
         if not (ids or wires or notes or left):
@@ -157,14 +49,15 @@ class EditedCanvas(QWidget):
 
         def delete(document: Document) -> None:
             count = len(ids) + len(wires) + len(notes) or len(left)
-            one = document.node(ids[0]).title if ids else "wire" if wires else "note" if notes else "points of a wire"
+            note = f"frame {notes[0].title}" if notes and notes[0].nodes else "note" if notes else "points of a wire"
+            one = document.node(ids[0]).title if ids else "wire" if wires else note
             kind = "items" if wires or notes else "nodes"
             with document.edit(f"Delete {one}" if count == 1 else f"Delete {count} {kind}"):
                 set_points(document, left)
                 for wire in wires:
                     document.disconnect(wire)
-                for note in notes:
-                    document.remove_group(note)
+                for group in notes:
+                    document.remove_group(group)
                 if ids:
                     document.remove(*ids)
 
@@ -177,33 +70,44 @@ class EditedCanvas(QWidget):
             self.graph.edit(lambda document: remove_and_join(document, ids))
 
     def copy(self) -> None:
-        """Puts the selected nodes on the clipboard, as the text of a document; also those inside a composite."""
-        if self.document is not None and (ids := self._chosen()):
+        """Puts what is selected on the clipboard, as the text of a document; also nodes inside a composite."""
+        if self.document is not None and (ids := self._taken()):
             QGuiApplication.clipboard().setText(copy_nodes(self.document, ids))
             self._pasted = 0
+        else:
+            self.status.emit("Select nodes, frames or notes to copy them.")
 
     def cut(self) -> None:
-        if self.selected_ids():
+        if self.has_selection and (ids := self._taken()):
             self.copy()
+            self.select(ids)
             self.delete_selected()
 
     def paste(self) -> None:
-        """Adds the nodes of the clipboard, each time a little further from their originals."""
+        """Adds what is on the clipboard at the pointer, else beside its originals; a little further each time."""
         text = QGuiApplication.clipboard().text()
         if not can_paste(text):
             self.status.emit("The clipboard holds no nodes. Copy nodes on a canvas first.")
             return
-        self._pasted += 1
-        self._paste(text, SHIFT * self._pasted)
+        at = self.pointer
+        if at is not None and at != self._pasted_at:
+            self._pasted, self._pasted_at = 0, at
+        elif at is None:
+            self._pasted += 1
+        self._paste(text, SHIFT * self._pasted, at)
+        if at is not None:
+            self._pasted += 1
 
     def duplicate(self) -> None:
-        if self.document is not None and (ids := self.selected_ids()):
+        if self.document is not None and self.has_selection and (ids := self._taken()):
             self._paste(copy_nodes(self.document, ids), SHIFT)
 
-    def _paste(self, text: str, shift: float) -> None:
-        made = self.graph.edit(lambda document: paste_nodes(document, text, (shift, shift)))
+    def _paste(self, text: str, shift: float, at: QPointF | None = None) -> None:
+        corner = (round(at.x()), round(at.y())) if at is not None else None
+        made = self.graph.edit(lambda document: paste_nodes(document, text, (shift, shift), corner))
         if made:
             self.select(made)
+            self._show(made)
 
     def toggle_bypass(self) -> None:
         """Takes the selected nodes out of the model's run, or back in."""
@@ -283,8 +187,8 @@ class EditedCanvas(QWidget):
             self.edit_words(made)
 
     def unframe(self) -> None:
-        """Takes the selected nodes out of their frames; a frame that is left empty goes."""
-        ids = set(self.selected_ids())
+        """Takes the selected nodes, and those of selected frames, out of their frames; one that is left empty goes."""
+        ids = set(self.selected_ids()).union(*(frame.content.nodes for frame in self.selected_frames()))
         if not any(ids & set(group.nodes) for group in (self.document.data.groups if self.document else ())):
             self.status.emit("None of the selected nodes is in a frame.")
             return
@@ -296,11 +200,19 @@ class EditedCanvas(QWidget):
         self.graph.edit(act)
 
     def add_note(self, at: QPointF | None = None) -> None:
-        """Puts a note on the canvas and opens it for typing."""
-        place = at if at is not None else self.viewer.middle
+        """Puts a note at a scene point, else at the pointer or in the middle, and opens it for typing."""
+        places = (place for place in (at, self.pointer, self.viewer.middle) if place is not None)
+        place = self.free_place(next(places), QRectF(0, 0, NOTE_WIDTH, NOTE_LEAST))
         made = self.graph.edit(lambda document: document.add_group("Note", [], x=round(place.x()), y=round(place.y())))
         if made is not None:
             self.edit_words(made.id)
+
+    def free_place(self, at: QPointF, box: QRectF) -> QPointF:
+        """The next place from a scene point downwards where a box around it would lie on no card."""
+        cards = [item.scene_card().adjusted(-8, -8, 8, 8) for item in self.nodes.values()]
+        while any(card.intersects(box.translated(at)) for card in cards):
+            at += QPointF(0, HEADER / 2)
+        return at
 
     def edit_words(self, frame_id: str) -> None:
         """Opens a frame's title or a note for typing."""

@@ -242,7 +242,8 @@ class CanvasView(EditedCanvas):
         if self.graph.library is not None:
             catalogue = self.graph.library.with_entries(catalogue)
         self._search_start = start
-        self.search.open_at(QCursor.pos(), at if at is not None else self.viewer.middle, catalogue, start)
+        places = (place for place in (at, self.pointer, self.viewer.middle) if place is not None)
+        self.search.open_at(QCursor.pos(), next(places), catalogue, start)
 
     def _on_found(self, component: str, at: QPointF) -> None:
         start, self._search_start = self._search_start, None
@@ -279,7 +280,7 @@ class CanvasView(EditedCanvas):
 
     def select(self, ids: Iterable[str]) -> None:
         wanted = list(ids)
-        if self.inside.levels and not self.nodes.keys() >= set(wanted):
+        if self.inside.levels and not (self.nodes.keys() | self.mirror.frames.keys()) >= set(wanted):
             self.inside.leave_to(0)  # what is to be seen is in the document
         super().select(wanted)
 
@@ -333,7 +334,9 @@ class CanvasView(EditedCanvas):
         if item is not None and not item.isSelected():
             self.viewer.scene().clearSelection()
             item.setSelected(True)
+        self._menu_at = self.viewer.mapToScene(self.viewer.viewport().mapFromGlobal(event.globalPos()))
         self.menu().exec(event.globalPos())
+        self._menu_at = None
 
     def menu(self) -> QMenu:
         """The context menu for what is selected."""
