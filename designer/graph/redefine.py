@@ -93,6 +93,23 @@ def rename_port(document: Document, composite: str, name: str, wanted: str, *, i
     redefine(document, new, title, inputs=names if is_input else None, outputs=None if is_input else names)
 
 
+def rename_composite(document: Document, composite: str, title: str, node: str = "") -> None:
+    """Calls a composite otherwise, in the palette and the library too, as one step.
+
+    Args:
+        document: the document.
+        composite: id of the definition.
+        title: its new name; the old one stays where this is empty.
+        node: a node that gets the same title.
+    """
+    old, title = drawn(document, composite), title.strip()
+    with document.edit(f"Rename {old.title}"):
+        if title and title != old.title:
+            redefine(document, old.model_copy(update={"title": title}), f"Rename {old.title}")
+        if node:
+            document.rename(node, title)
+
+
 def redefine(
     document: Document, new: Drawn, name: str, inputs: Names | None = None, outputs: Names | None = None
 ) -> None:

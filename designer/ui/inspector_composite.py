@@ -1,4 +1,4 @@
-"""The inspector's section for a node of a drawn composite: its ports' names, and which settings it shows."""
+"""The inspector's section for a node of a drawn composite: its name, its ports' names, and which settings it shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QHeaderView, QLineEdit, QTreeWidget, 
 from designer.graph.document import Document
 from designer.graph.errors import EditError
 from designer.graph.model import Drawn
-from designer.graph.redefine import drawn, hide_param, rename_port, show_param
+from designer.graph.redefine import drawn, hide_param, rename_composite, rename_port, show_param
 from designer.ui import wording
 from designer.ui.widgets import button, column, label, row
 
@@ -33,6 +33,7 @@ class CompositeSection(QWidget):
     def __init__(self, document: Document, composite: str) -> None:
         super().__init__()
         self._document, self._composite = document, composite
+        self._pressed: tuple[QTreeWidgetItem, Qt.CheckState] | None = None
         definition = drawn(document, composite)
         self.ports: dict[tuple[bool, str], QLineEdit] = {}
         self.tree = QTreeWidget()
@@ -43,9 +44,15 @@ class CompositeSection(QWidget):
         self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.tree.header().setStretchLastSection(False)
         self.tree.setIndentation(16)
+        self.name = QLineEdit(definition.title)
+        self.name.setAccessibleName("Name of the composite")
+        self.name.setToolTip("What the palette and your library call it")
+        self.name.editingFinished.connect(self._on_name)
         self.save = button("Save to my library", "small", "", "It is then in the palette of every document")
         self.save.clicked.connect(lambda: self.library_wanted.emit(composite))
         box = column(gap=8)
+        box.addWidget(label("Composite", "section"))
+        box.addLayout(_named("Name", self.name))
         box.addWidget(label("Ports", "section"))
         box.addLayout(self._port_rows(definition))
         box.addWidget(label("Parts", "section"))
@@ -55,6 +62,8 @@ class CompositeSection(QWidget):
         self.setLayout(box)
         self._fill(definition)
         self.tree.itemChanged.connect(self._on_ticked)
+        self.tree.itemPressed.connect(self._on_pressed)
+        self.tree.itemClicked.connect(self._on_clicked)
         self.tree.itemExpanded.connect(lambda _item: self._fit())
         self.tree.itemCollapsed.connect(lambda _item: self._fit())
 
@@ -72,11 +81,11 @@ class CompositeSection(QWidget):
         line.setAccessibleName(f"Name of {'input' if is_input else 'output'} {name}")
         line.editingFinished.connect(lambda: self._on_port(line, name, is_input=is_input))
         self.ports[is_input, name] = line
-        side = label("Input" if is_input else "Output", "muted")
-        side.setFixedWidth(52)
-        made = row(side, line, gap=8)
-        made.setStretch(1, 1)
-        return made
+        return _named("Input" if is_input else "Output", line)
+
+    def _on_name(self) -> None:
+        if self.name.text().strip() != drawn(self._document, self._composite).title:
+            self._try(lambda: rename_composite(self._document, self._composite, self.name.text()))
 
     def _on_port(self, line: QLineEdit, name: str, *, is_input: bool) -> None:
         wanted = line.text().strip()
@@ -124,6 +133,17 @@ class CompositeSection(QWidget):
         rows = [top.child(i) for top in self._tops() for i in range(top.childCount())]
         return next(r for r in rows if tuple(r.data(0, _PLACE)) == (part, param))
 
+    def _on_pressed(self, item: QTreeWidgetItem, _column: int) -> None:
+        """Told of what lies beside the box alone: the box keeps its own presses."""
+        self._pressed = (item, item.checkState(0))
+
+    def _on_clicked(self, item: QTreeWidgetItem, _column: int) -> None:
+        """A click on the words of a setting ticks it too."""
+        pressed, self._pressed = self._pressed, None
+        if item.parent() is not None and pressed == (item, item.checkState(0)):
+            ticked = item.checkState(0) == Qt.CheckState.Checked
+            item.setCheckState(0, Qt.CheckState.Unchecked if ticked else Qt.CheckState.Checked)
+
     def _on_ticked(self, item: QTreeWidgetItem, _column: int) -> None:
         part, param = item.data(0, _PLACE)
         entries = drawn(self._document, self._composite).params
@@ -139,3 +159,12 @@ class CompositeSection(QWidget):
             act()
         except EditError as error:
             self.refused.emit(str(error))
+
+
+def _named(words: str, line: QLineEdit) -> QHBoxLayout:
+    """A line to type in, behind what it is."""
+    side = label(words, "muted")
+    side.setFixedWidth(52)
+    made = row(side, line, gap=8)
+    made.setStretch(1, 1)
+    return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 
@@ -41,9 +43,12 @@ class MyComposites(QObject):
             self._tell_broken()
             self.changed.emit()
         place = self.library.place
-        wanted = [str(place), *(str(p) for p in place.glob("*"))] if place.is_dir() else []
-        if missing := sorted(set(wanted) - set(self._watch.directories() + self._watch.files())):
+        wanted = {str(place), *(str(p) for p in place.glob("*"))} if place.is_dir() else {_nearest(place)}
+        watched = set(self._watch.directories() + self._watch.files())
+        if missing := sorted(wanted - watched):
             self._watch.addPaths(missing)
+        if done := sorted(watched - wanted):
+            self._watch.removePaths(done)
 
     def save(self, document: Document, composite: str) -> None:
         """Saves a composite; where the library has another of its name, the user says whether that is replaced."""
@@ -85,3 +90,8 @@ class MyComposites(QObject):
             first = next(iter(self.library.broken.values()))
             more = f" And {len(self.library.broken) - 1} more." if len(self.library.broken) > 1 else ""
             self._messages.say(f"A composite of your library cannot be used. {first}{more}", "warning", key="library")
+
+
+def _nearest(place: Path) -> str:
+    """The folder that will tell when one that is not there yet, or one above it, is made by another window."""
+    return str(next(folder for folder in place.absolute().parents if folder.is_dir()))

@@ -139,7 +139,8 @@ QComboBox QAbstractItemView { background: $raised; border: 1px solid $border_str
 """
 
 _VIEWS = """
-QTreeView, QListView, QTreeWidget, QListWidget { background: transparent; border: 0; show-decoration-selected: 1; }
+QTreeView, QListView, QTreeWidget, QListWidget { background: transparent; border: 0; show-decoration-selected: 1;
+    selection-background-color: $selection; selection-color: $text; }
 QTreeView::item, QListView::item { padding: 0; border: 0; }
 QTableView { background: transparent; border: 0; selection-background-color: $selection;
     selection-color: $text; }

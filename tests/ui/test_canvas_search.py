@@ -42,7 +42,8 @@ def test_the_preview_tells_what_is_chosen_as_the_arrows_move(view):
     QTest.keyClick(view.search.line, Qt.Key.Key_Down)
     assert preview.name.text() == names(view)[1] != first
     QTest.keyClicks(view.search.line, "zzz")
-    assert preview.name.text() == preview.text.text() == ""
+    assert (preview.name.text(), preview.kind.text()) == ("Nothing found", "")
+    assert preview.text.text() == "No component is called “zzz”."
     assert not view.search.mark.isVisible()
 
 

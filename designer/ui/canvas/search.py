@@ -64,6 +64,11 @@ class Preview(QFrame):
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setLayout(column(self.name, self.kind, self.text, 1, margins=(6, 4, 6, 4), gap=4))
 
+    def say(self, title: str, words: str) -> None:
+        """Shows a sentence in place of a component."""
+        self.name.setText(title)
+        self.text.setText(escape(words))
+
     def show_spec(self, spec: ComponentSpec | None) -> None:
         """Shows a component, or nothing."""
         self.name.setText(spec.title if spec is not None else "")
@@ -75,7 +80,9 @@ def _about(spec: ComponentSpec) -> str:
     """The preview's text."""
     lines = [f"<p>{escape(spec.summary)}</p>"]
     for side, ports in (("Takes", spec.inputs), ("Gives", spec.outputs)):
-        named = ", ".join(f"{p.name} <b>[{escape(p.dims)}]</b>" if p.dims else f"{p.name}: {p.kind}" for p in ports)
+        named = ", ".join(
+            f"{p.name} <b>[{escape(p.dims)}]</b>" if p.dims.strip(".") else f"{p.name}: {p.kind}" for p in ports
+        )
         lines.append(f"<p>{side} {named or 'nothing'}</p>")
     settings = [f"{wording.title(p.name).lower()} {escape(str(p.default))}" for p in spec.settings[:5]]
     if settings:
@@ -95,7 +102,7 @@ class SearchPopup(QFrame):
         super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
         self.setObjectName("canvas_search")
         self.setProperty("look", "card")
-        self._chosen, self._at = chosen, QPointF()
+        self._chosen, self._at, self._fitting = chosen, QPointF(), ""
         self._catalogue = Catalogue()
         self.line = QLineEdit()
         self.line.setAccessibleName("Search components")
@@ -126,6 +133,7 @@ class SearchPopup(QFrame):
         self.line.setPlaceholderText("Add a component…" if start is None else f"Add what takes {start.kind}…")
         if start is not None and start.is_input:
             self.line.setPlaceholderText(f"Add what gives {start.kind}…")
+        self._fitting = "that fits the wire " if start is not None else ""
         self.line.clear()
         self._fill("")
         self.adjustSize()
@@ -136,7 +144,7 @@ class SearchPopup(QFrame):
     def _fill(self, words: str) -> None:
         self.list.clear()
         liked = set(favourites.marked())
-        for spec in best(self._catalogue, words)[:SHOWN]:
+        for spec in best(self._catalogue, words):
             item = QListWidgetItem(_icon(spec, liked), spec.title)
             item.setToolTip(f"{wording.category_title(spec.category)}: {spec.summary}")
             item.setData(Qt.ItemDataRole.UserRole, spec.id)
@@ -144,6 +152,8 @@ class SearchPopup(QFrame):
             self.list.addItem(item)
         self.list.setCurrentRow(0)
         self._show_current()
+        if not self.list.count():
+            self.preview.say("Nothing found", f"No component {self._fitting}is called “{words.strip()}”.")
 
     def _spec(self) -> ComponentSpec | None:
         """The component that is chosen in the list."""

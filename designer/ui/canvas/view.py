@@ -20,6 +20,7 @@ from shiboken6 import isValid
 
 from designer.graph.document import Document
 from designer.graph.grouping import group_nodes, title_for
+from designer.graph.redefine import rename_composite
 from designer.ui import theme as themes
 from designer.ui.canvas.editing import EditedCanvas
 from designer.ui.canvas.finding import FindBar
@@ -94,7 +95,7 @@ class CanvasView(EditedCanvas):
         self.viewer.zoom_changed.connect(lambda scale: self.zoom_changed.emit(scale * 100))
         self.graph.said.connect(self.status)
         self.graph.opened.connect(self._on_opened)
-        self.viewer.title_double_clicked.connect(self.edit_title)
+        self.viewer.title_double_clicked.connect(lambda node_id: self.edit_title(node_id))
         self.viewer.fold_clicked.connect(self.fold)
         self.viewer.frame_double_clicked.connect(self.edit_words)
         self.graph.added.connect(self._on_added)
@@ -285,12 +286,12 @@ class CanvasView(EditedCanvas):
         super().select(wanted)
 
     def group_selection(self) -> None:
-        """Makes one node of the selected ones; its title is typed in place."""
+        """Makes one node of the selected ones; its title, and that of the composite, is typed in place."""
         if (ids := self.selected_ids()) and (
             made := self.graph.edit(lambda d: group_nodes(d, ids, title_for(d, ids)).id)
         ) is not None:
             self.select([made])
-            self.rename()
+            self.edit_title(made, lambda text: self._on_group_named(made, text))
 
     def rename(self) -> None:
         """Opens the title of the selected node for typing, where it stands."""
@@ -299,14 +300,18 @@ class CanvasView(EditedCanvas):
         elif ids := self.selected_ids():
             self.edit_title(ids[0])
 
-    def edit_title(self, node_id: str) -> None:
-        """Opens a node's title for typing."""
+    def _on_group_named(self, node_id: str, text: str) -> None:
+        if node_id in self.nodes:
+            self.graph.edit(lambda d: rename_composite(d, d.node(node_id).component, text, node_id))
+
+    def edit_title(self, node_id: str, take: Callable[[str], object] | None = None) -> None:
+        """Opens a node's title for typing; `take` gets it in place of the node."""
         if self.graph.looks_into:
             self._on_opened(node_id)
             return
         item = self.nodes[node_id]
         self.titles.open_at(
-            item.mapRectToScene(item.title_box()), item.name, lambda text: self._on_title(node_id, text)
+            item.mapRectToScene(item.title_box()), item.name, take or (lambda text: self._on_title(node_id, text))
         )
 
     def _on_title(self, node_id: str, text: str) -> None:

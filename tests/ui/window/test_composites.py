@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
+from designer.graph.composite_library import CompositeLibrary
 from designer.graph.grouping import group_nodes
 from designer.graph.redefine import drawn
 from tests.ui.canvas_support import CATALOGUE, drop
@@ -108,3 +109,45 @@ def test_another_version_in_the_library_is_replaced_only_when_told(grouped, qtbo
     qtbot.mouseClick(keep, Qt.MouseButton.LeftButton)
     assert sorted(library.entries) == ["pair", "pair_2"]
     assert len(library.entries["pair"].composites[-1].nodes) == 2
+
+
+def test_the_name_of_a_composite_is_typed_where_it_is_made_and_in_the_inspector(grouped, qtbot):
+    window, document, _, tail = grouped
+    window.canvas.select([tail.id])
+    window.canvas.group_selection()
+    QTest.keyClicks(window.canvas.titles, "Last part")
+    QTest.keyClick(window.canvas.titles, Qt.Key.Key_Return)
+    made = document.node(window.canvas.selected_ids()[0])
+    assert (made.title, drawn(document, made.component).title) == ("Last part", "Last part")
+    qtbot.waitUntil(lambda: section(window).name.text() == "Last part", timeout=2000)
+    line = section(window).name
+    line.selectAll()
+    QTest.keyClicks(line, "Ending")
+    QTest.keyClick(line, Qt.Key.Key_Return)
+    assert (made.title, document.spec(made).title) == ("Last part", "Ending")
+    document.undo()
+    document.undo()
+    assert (made.title, drawn(document, made.component).title) == ("Tail 2", "Tail")
+
+
+def test_a_setting_is_ticked_by_its_words_too(grouped, qtbot):
+    window, document, pair, _ = grouped
+    part = drawn(document, pair.component).nodes[0]
+    tree, item = section(window).tree, section(window).item(part.id, "kernel_size")
+    item.parent().setExpanded(True)
+    tree.scrollToItem(item)
+    words = tree.visualItemRect(item).center()
+    QTest.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=words)
+    assert [e.param for e in drawn(document, pair.component).params] == ["kernel_size"]
+
+
+def test_a_library_made_by_another_window_is_seen(grouped, qtbot, tmp_path):
+    window, document, pair, _ = grouped
+    place = tmp_path / "not there" / "yet"
+    window.my_composites.library.place = place
+    window.my_composites.refresh()
+    elsewhere = CompositeLibrary(place)
+    elsewhere.save(document, pair.component)
+    qtbot.waitUntil(lambda: "library.pair" in window.palette_panel.shown_ids(), timeout=10_000)
+    elsewhere.save(document, pair.component, "twin")
+    qtbot.waitUntil(lambda: "library.twin" in window.palette_panel.shown_ids(), timeout=10_000)
