@@ -27,7 +27,11 @@ class TrainingSettings(Section):
         "sgd", title="Optimizer", description="SGD with momentum (rates near 0.01); the others want rates near 0.001."
     )
     momentum: float = Field(
-        0.937, ge=0, lt=1, title="Momentum", description="SGD's, RMSprop's and Muon's momentum, Adam's first beta."
+        0.937,
+        ge=0,
+        lt=1,
+        title="Momentum",
+        description="SGD's, RMSprop's and Muon's momentum; Adam's first beta, 0.9 at most.",
     )
     nesterov: bool = Field(True, title="Nesterov", description="Looks ahead along the momentum; for SGD and Muon.")
     weight_decay: float = Field(5e-4, ge=0, le=1, title="Weight decay", description="Not applied to norms and biases.")
@@ -36,7 +40,9 @@ class TrainingSettings(Section):
         title="Schedule",
         description="Cosine or linear to 1 %; step: a tenth at 60 % and 85 %.",
     )
-    warmup_epochs: float = Field(1.0, ge=0, le=1000, title="Warm-up", description="Epochs of linear warm-up.")
+    warmup_epochs: float = Field(
+        1.0, ge=0, le=1000, title="Warm-up", description="Epochs of linear warm-up, a third of all at most."
+    )
     ema: bool = Field(True, title="Average weights", description="Evaluate a moving average of the weights.")
     ema_decay: float = Field(0.999, ge=0, lt=1, title="Averaging decay", description="Closer to 1 averages longer.")
     clip_norm: float = Field(10.0, ge=0, title="Clip gradients", description="Largest gradient norm; 0 turns it off.")

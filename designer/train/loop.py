@@ -20,6 +20,7 @@ from designer.data.items import Batch
 from designer.engine.compile import compile_document
 from designer.engine.pretrained import load_pretrained
 from designer.graph.errors import NetwrightError
+from designer.graph.unused import without_effect
 from designer.train import checkpoint, control
 from designer.train.auto_batch import choose_batch
 from designer.train.checks import check_classes, misfits
@@ -312,7 +313,9 @@ class Trainer:
         for text in self.said:
             self.events.write("note", message=text)
         fallen_back = [self.fallen_back] if self.fallen_back else []
-        for note in (*fallen_back, *self.splits.notes, *misfits(self.document, self.compiled, self.splits.train)):
+        unused = without_effect(self.document, self.task, self.group.count) if self.resumed_from is None else ()
+        unfit = misfits(self.document, self.compiled, self.splits.train)
+        for note in (*fallen_back, *self.splits.notes, *unused, *unfit):
             self.events.write("warning", message=note)
 
     def _tell_step(self, loss: Tensor, parts: dict[str, Tensor], *, last: bool) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSlider, QWidget
 
 from designer.graph.document import Document
 from designer.graph.training import AUGMENTATION, TrainingSettings
+from designer.graph.unused import applies, no_mosaic
 from designer.ui import theme
 from designer.ui.data_link import DataLink, take_pixels
 from designer.ui.editors import CalmComboBox, CalmSpinBox
@@ -23,11 +24,6 @@ SHOWN = 4
 """Images that are shown at a time."""
 DEBOUNCE_MS = 15
 NAMES = (*AUGMENTATION, "crop_area")
-CLASSIFY = ("flip", "flip_vertical", "jitter", "rotate", "shear", "mixup", "cutmix", "crop_area")
-"""What is done to the images of a classifier; to all others everything that their targets allow."""
-NOT_FOR = {
-    "detect": ("copy_paste", "cutmix"), "segment": ("cutmix",), "semantic": ("mixup", "cutmix", "copy_paste"),
-}  # fmt: skip
 OFF = dict.fromkeys(AUGMENTATION, 0.0) | {"crop_area": 1.0}
 USUAL = {
     "flip": 0.5, "flip_vertical": 0.5, "jitter": 0.5, "rotate": 10.0, "translate": 0.1, "scale": 0.5, "shear": 2.0,
@@ -36,11 +32,6 @@ USUAL = {
 """Strengths with which a switch begins that was off from the start."""
 _DEGREES = ("rotate", "shear")
 _STEPS = 100
-
-
-def applies(name: str, task: str) -> bool:
-    """Whether an augmentation does anything to the images of a head of this task."""
-    return name in CLASSIFY if task == "classify" else name not in NOT_FOR.get(task, ())
 
 
 class Strength(QWidget):
@@ -253,11 +244,7 @@ class PreviewPage(QWidget):
             # A crop's area says nothing while nothing is cropped by chance.
             strength.setVisible(applies(name, self.task) and (name != "crop_area" or self._crops(training)))
         self.epoch.setRange(1, training.epochs)
-        closed = training.mosaic > 0 and training.close_mosaic >= training.epochs
-        self.note.setText(
-            f"No mosaic is made: the last {training.close_mosaic} epochs are without (Close mosaic), and there are "
-            f"{training.epochs}." if closed else ""
-        )  # fmt: skip
+        self.note.setText(no_mosaic(training))
         self._schedule()
 
     def _crops(self, training: TrainingSettings) -> bool:

@@ -37,12 +37,15 @@ def finish(process, seconds: float = 120) -> None:
 
 @pytest.mark.slow
 def test_a_detector_learns_and_its_run_is_complete(tmp_path, detector):
-    detector.set_training(epochs=6, batch=8)
+    detector.set_training(epochs=6, batch=8, cutmix=0.5)
     detector.set_data(train_images=48)
     run = RunFolder.create(tmp_path, detector.data)
     finish(start_training(run))
     events = events_of(run)
     assert [events[0]["type"], events[-1]["type"]] == ["start", "finished"]
+    assert [e["message"] for e in events if e["type"] == "warning"] == [
+        "CutMix has no effect on the images of a detector."
+    ]
     told = {e["step"]: e["loss"] for e in events if e["type"] == "step"}
     assert list(told)[:20] == [*range(1, 21)]  # later ones are told ten times a second
     assert list(told)[-1] == 36
