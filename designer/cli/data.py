@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 
 def settings_of(path: Path) -> DataSettings:
-    """The data section of a document, or settings for the data set that lies at a path.
+    """The data section of a document, or settings for the data set at a path or KIND:PATH.
 
     Raises:
         NetwrightError: when the document cannot be read or the path holds no data set.
     """
-    from designer.data.readers import kind_of
+    from designer.data.readers import READERS, kind_of
 
+    kind, _, rest = str(path).partition(":")
+    if kind in READERS and rest and not path.exists():
+        return DataSettings.model_validate({"kind": kind, "path": rest})
     if path.suffix == ".netwright":
         return Document.load(path).data.data
     return DataSettings.model_validate({"kind": kind_of(path), "path": str(path)})

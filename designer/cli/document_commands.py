@@ -141,7 +141,7 @@ def anchors(
 
 @data_app.command("check")
 def data_check(
-    path: Annotated[Path, typer.Argument(help="A data set, or a .netwright document.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="A data set, its KIND:PATH, or a document.", show_default=False)],
     json: Json = False,
 ) -> None:
     """List every bad file and label of a data set. Exit code 1 when there are errors."""
@@ -153,7 +153,7 @@ def data_check(
 
 @data_app.command("summary")
 def data_summary(
-    path: Annotated[Path, typer.Argument(help="A data set, or a .netwright document.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="A data set, its KIND:PATH, or a document.", show_default=False)],
     size: Annotated[int, typer.Option(min=32, help="Side of the model's input; a document has its own.")] = 640,
     json: Json = False,
 ) -> None:

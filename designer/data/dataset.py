@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from designer.data.records import Part, Record
 from designer.data.semantic import BACKGROUND, MaskDataset, ShapesMaps
 from designer.data.transforms import letterbox, letterbox_masks, resized_to_fit
 from designer.graph.training import DataSettings, TrainingSettings
+
+CHECK = "All that is wrong is listed by Data > Check and by `netwright data check`."
 
 
 @dataclass
@@ -58,7 +61,12 @@ def load_dataset(
         raise DataError(
             f"{settings.kind} data cannot train a model whose head does {task}. Use {wanted} data.", settings.path
         )
-    train, val, names = read_parts(settings, training.seed, task)
+    try:
+        train, val, names = read_parts(settings, training.seed, task)
+    except DataError as error:
+        if not Path(error.path).is_file():
+            raise
+        raise DataError(f"{error.what} {CHECK}", error.path, error.line) from None  # it may be the first of many
     if task == "segment" or (task == "semantic" and settings.kind in ("coco", "yolo")):
         train, val = with_outlines(train), with_outlines(val)
     if task == "semantic" and settings.kind in ("coco", "yolo"):

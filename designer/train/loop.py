@@ -149,9 +149,10 @@ class Trainer:
                 if last or (self.epoch + 1) % self.settings.eval_every == 0:
                     metrics = self._evaluate()
                 self.epoch, self.batch = self.epoch + 1, 0
-                if last or self.epoch % self.settings.checkpoint_every == 0:
+                enough = bool(self.settings.patience) and self.since_best >= self.settings.patience and not last
+                if last or enough or self.epoch % self.settings.checkpoint_every == 0:
                     self._save()
-                if self.settings.patience and self.since_best >= self.settings.patience:
+                if enough:
                     text = f"No gain in {self.since_best} evaluations, so training ends here (patience)."
                     self.events.write("warning", message=text)
                     break

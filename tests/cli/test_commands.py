@@ -157,7 +157,9 @@ def yolo(folder: Path, row: str = "0 0.5 0.5 0.2 0.2", names=("circle", "square"
 )
 def test_bad_data_is_refused(tmp_path, quick, row, names, said, here):
     folder = yolo(tmp_path / "data", row, names)
-    assert said in here("train", quick, "--data", f"yolo:{folder}", code=2).err
+    err = here("train", quick, "--data", f"yolo:{folder}", code=2).err
+    assert said in err
+    assert ("netwright data check" in err) == (".txt:1" in said)
     assert not (tmp_path / "runs").exists()
 
 

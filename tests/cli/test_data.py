@@ -19,6 +19,7 @@ def test_check_of_a_folder_and_of_a_document(tmp_path):
     assert shown.exit_code == 1
     assert "6 images: 6 errors, 4 warnings" in shown.stdout
     facts = json.loads(run("check", tmp_path, "--json").stdout)
+    assert json.loads(run("check", f"yolo:{tmp_path}", "--json").stdout) == facts
     assert (facts["kind"], facts["errors"], len(facts["findings"])) == ("yolo", 6, 10)
     for part in ("train", "val"):
         for path in (tmp_path / "images" / part).glob("[!v]*"):

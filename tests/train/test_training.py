@@ -114,6 +114,21 @@ def test_pause_resume_save_and_stop(tmp_path, classifier):
     finish(process)
 
 
+def test_patience_ends_a_run_with_a_checkpoint(tmp_path, classifier):
+    classifier.set_training(epochs=9, patience=2, checkpoint_every=100, learning_rate=1e-12, ema=False)
+    run = RunFolder.create(tmp_path, classifier.data)
+    finish(start_training(run))
+    events = events_of(run)
+    epochs = max(e["epoch"] for e in events if e["type"] == "metrics") + 1
+    assert epochs < 9
+    assert [e["type"] for e in events[-3:]] == ["checkpoint", "warning", "finished"]
+    assert checkpoint.load_last(run.last_path)[0]["epoch"] == epochs
+    classifier.set_training(epochs=epochs)  # it ends by itself now
+    run = RunFolder.create(tmp_path, classifier.data, "whole")
+    finish(start_training(run))
+    assert not [e for e in events_of(run) if e["type"] == "warning"]
+
+
 def test_errors_reach_the_events(tmp_path, detector):
     detector.set_data(kind="yolo", path=str(tmp_path / "nowhere"))
     run = RunFolder.create(tmp_path, detector.data)
