@@ -354,6 +354,7 @@ class Trainer:
                 self.events.write("resumed", step=self.step)
         elif command == "save":
             self._save()
+            self.events.write("note", message=f"The state after step {self.step} is saved.", step=self.step)
         return command != "stop"
 
     def _command(self) -> str | None:

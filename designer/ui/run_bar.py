@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QProgressBar, QSizePolicy, QWidget
 
 from designer.ui import wording
 from designer.ui.editors import CalmComboBox
-from designer.ui.widgets import ElidedLabel, button, column, row
+from designer.ui.widgets import ElidedLabel, button, column, row, tool
 
 STATE_TEXT = {
     "idle": "Not started",
@@ -34,7 +34,7 @@ class RunBar(QWidget):
     queue_clicked(): train this too, after the run at work.
     finetune_clicked(): fit a trained model to other data.
     resume_clicked(): go on: a paused run's process, or a new one from the last checkpoint.
-    pause_clicked(), stop_clicked(): steer the running trainer.
+    pause_clicked(), stop_clicked(), save_clicked(): steer the running trainer.
     fetch_clicked(): bring over what a run on a host has by now.
     run_chosen(str): another run's folder was picked from the list.
     """
@@ -45,6 +45,7 @@ class RunBar(QWidget):
     resume_clicked = Signal()
     pause_clicked = Signal()
     stop_clicked = Signal()
+    save_clicked = Signal()
     fetch_clicked = Signal()
     run_chosen = Signal(str)
 
@@ -54,11 +55,13 @@ class RunBar(QWidget):
         self.pause = button("Pause", "", "pause", "Pause after the current step")
         self.resume = button("Resume", "", "play", "Go on from where it stopped")
         self.stop = button("Stop", "danger", "stop", "Stop and keep a checkpoint")
+        self.save = tool("content-save-outline", "Save a checkpoint now")
         for made, signal in (
             (self.start, self.start_clicked),
             (self.pause, self.pause_clicked),
             (self.resume, self.resume_clicked),
             (self.stop, self.stop_clicked),
+            (self.save, self.save_clicked),
         ):
             made.clicked.connect(signal)
         self.queue = button("Queue", "", "tray-plus", "Train the document as it is now when this run has ended")
@@ -83,9 +86,10 @@ class RunBar(QWidget):
         self.progress.setAccessibleName("Progress of the run")
         self.progress.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         top = row(
-            self.start, self.pause, self.resume, self.stop, self.queue, self.fetch, self.finetune, self.state, self.runs
-        )
-        top.setStretch(7, 1)
+            self.start, self.pause, self.resume, self.stop, self.save, self.queue, self.fetch, self.finetune, self.state,
+            self.runs,
+        )  # fmt: skip
+        top.setStretch(top.indexOf(self.state), 1)
         below = row(self.progress, self.facts, gap=12)
         below.setStretch(0, 1)
         below.setStretch(1, 2)
@@ -101,6 +105,7 @@ class RunBar(QWidget):
         self.pause.setEnabled(state == "running")
         self.resume.setVisible(state == "paused" or state in _CAN_RESUME)
         self.stop.setVisible(working)
+        self.save.setVisible(state == "running")  # a pause has saved one
         self.queue.setVisible(working)
         self.finetune.setVisible(not working)
         self.state.set_full_text((f"“{whose}”: " if whose else "") + _state_line(state, last))

@@ -79,6 +79,7 @@ class TrainDock(QWidget):
         self.bar.start_clicked.connect(self.start_clicked)
         self.bar.pause_clicked.connect(lambda: self._steer("pause"))
         self.bar.stop_clicked.connect(lambda: self._steer("stop"))
+        self.bar.save_clicked.connect(lambda: self._steer("save"))
         self.bar.resume_clicked.connect(self.resume)
         self.bar.queue_clicked.connect(self.queue_clicked)
         self.bar.fetch_clicked.connect(self._fetch)

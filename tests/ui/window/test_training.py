@@ -76,9 +76,14 @@ def test_pause_resume_stop_from_the_buttons(dock, qtbot):
     assert steps(dock) == before
     qtbot.mouseClick(dock.bar.resume, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.watch.state == "running" and steps(dock) > before, timeout=20_000)
+    with qtbot.waitSignal(dock.said, timeout=20_000) as said:
+        qtbot.mouseClick(dock.bar.save, Qt.MouseButton.LeftButton)
+    assert "is saved" in said.args[0]
+    assert dock.watch.run.last_path.is_file()
     qtbot.mouseClick(dock.bar.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.watch.state == "stopped", timeout=20_000)
     assert dock.bar.start.isVisible()
+    assert not dock.bar.save.isVisible()
     assert dock.bar.resume.isVisible()
 
 
