@@ -86,8 +86,8 @@ class RunBar(QWidget):
         self.progress.setAccessibleName("Progress of the run")
         self.progress.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         top = row(
-            self.start, self.pause, self.resume, self.stop, self.save, self.queue, self.fetch, self.finetune, self.state,
-            self.runs,
+            self.start, self.pause, self.resume, self.stop, self.save, self.queue, self.fetch, self.finetune,
+            self.state, self.runs,
         )  # fmt: skip
         top.setStretch(top.indexOf(self.state), 1)
         below = row(self.progress, self.facts, gap=12)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 from PySide6.QtCore import Qt
@@ -81,6 +82,23 @@ def test_runs_are_shown_searched_and_sorted(panel):
     panel.search.clear()
     panel.view.sortByColumn(2, Qt.SortOrder.DescendingOrder)
     assert panel.sorted.index(0, 2).data() == "mAP50-95 0.600"
+
+
+def test_the_figures_of_a_run_are_not_cut_off(panel):
+    run = made(panel._root, "masks", epochs=300, ended=False)
+    end = time.time() - 20 * 86_400
+    lines = [
+        {"type": "start", "time": end - 45_000, "device": "cpu", "batches": 4, "epochs": 300},
+        {"type": "metrics", "time": end, "epoch": 299, "step": 9, "values": {"mask_map": 0.5}},
+        {"type": "finished", "time": end, "step": 9, "epoch": 300, "values": {}},
+    ]
+    run.events_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    panel.refresh()
+    row = next(r for r in range(panel.sorted.rowCount()) if panel.sorted.index(r, 0).data().startswith("masks"))
+    shown = [panel.sorted.index(row, c).data() for c in range(6)]
+    assert (shown[2], shown[3], shown[5]) == ("mask mAP50-95 0.500", "300 of 300", "12 h 30 min")
+    for column in range(2, 6):
+        assert panel.view.sizeHintForColumn(column) <= panel.view.columnWidth(column), shown[column]
 
 
 def test_two_runs_are_compared(panel, qtbot):
