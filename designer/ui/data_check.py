@@ -122,7 +122,9 @@ class CheckPage(QWidget):
     def clear(self) -> None:
         """Another data set comes: nothing of it was checked."""
         self.model.clear()
-        self._show_state("Not checked yet. Training skips what cannot be read; the check names it.")
+        self._show_state(
+            "Not checked yet. Training skips broken images and refuses broken labels; the check names all."
+        )
 
     def begin(self) -> None:
         """Check the data set that is looked at."""

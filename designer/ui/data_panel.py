@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QFrame, QTabWidget, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QTabWidget, QWidget
 
 from designer.graph.document import Document
 from designer.ui import wording
@@ -73,9 +73,15 @@ class DataPanel(QWidget):
         self._connect()
 
     def _build(self) -> Any:
-        left = QWidget()
+        page = QWidget()
+        page.setProperty("look", "page")
+        page.setLayout(column(self.choice, line(), self.about, 1, margins=(12, 8, 12, 8)))
+        left = QScrollArea()  # a low window has no room for a data set's path, parts and what is wrong with it
         left.setFixedWidth(LEFT_WIDTH)
-        left.setLayout(column(self.choice, line(), self.about, 1, margins=(12, 8, 12, 8)))
+        left.setWidgetResizable(True)
+        left.setFrameShape(QFrame.Shape.NoFrame)
+        left.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        left.setWidget(page)
         divider = QFrame()
         divider.setProperty("look", "vline")
         box = row(left, divider, self.tabs, gap=0)

@@ -221,6 +221,7 @@ class PreviewPage(QWidget):
     def set_document(self, document: Document | None) -> None:
         self._document = document
         self.setEnabled(document is not None)
+        self._show_settings()
 
     def set_data(self, images: int, task: str) -> None:
         """The data set is read: so many training images, for a head of this task."""
@@ -229,13 +230,18 @@ class PreviewPage(QWidget):
         self.refresh()
 
     def clear(self, text: str) -> None:
-        """Nothing can be shown yet; `text` says why."""
+        """No image can be shown yet; `text` says why."""
         self.ready, self._sent = False, ()
         self.grid.show_text(text)
         self.state.set_full_text("")
 
     def refresh(self) -> None:
         """Show the document's settings as they are now, and images made by them."""
+        if self._document is not None:
+            self._show_settings()
+            self._schedule()
+
+    def _show_settings(self) -> None:
         if self._document is None:
             return
         training = self._document.data.training
@@ -245,7 +251,6 @@ class PreviewPage(QWidget):
             strength.setVisible(applies(name, self.task) and (name != "crop_area" or self._crops(training)))
         self.epoch.setRange(1, training.epochs)
         self.note.setText(no_mosaic(training))
-        self._schedule()
 
     def _crops(self, training: TrainingSettings) -> bool:
         return self.task == "classify" or training.crop > 0

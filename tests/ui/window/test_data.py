@@ -113,6 +113,15 @@ def test_a_dropped_folder_is_listed_looked_at_checked_and_measured(opened, qtbot
     assert not Path(folder).exists()
 
 
+def test_strengths_are_the_documents_before_any_data_is_read(quiet_window):
+    window = quiet_window
+    window.open_quick_start()
+    document, page = window.workspace.document, window.data.preview
+    assert document.data.training.flip == page.strengths["flip"].value() == 0.5
+    assert page.strengths["flip"].switch.isChecked()
+    assert not page.strengths["mosaic"].switch.isChecked()
+
+
 def test_sliders_redraw_what_training_would_see(opened, qtbot):
     window, panel, _ = opened
     document, page = window.workspace.document, panel.preview
