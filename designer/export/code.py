@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,7 @@ def write_model(compiled: Compiled, title: str, names: list[str], sample: Tensor
     height, width = compiled.image_size
     text = "\n".join(
         [
-            f'"""{title}: the model as plain PyTorch. Needs torch and torchvision only."""',
+            f'"""{title}: the model as plain PyTorch. What it needs is in requirements.txt."""',
             "",
             "from __future__ import annotations",
             "",
@@ -62,7 +63,7 @@ def write_model(compiled: Compiled, title: str, names: list[str], sample: Tensor
             "",
             *lines,
             "",
-            f"CLASS_NAMES = [{', '.join(map(_quoted, names))}]",
+            f"CLASS_NAMES = {_names(names)}",
             f"IMAGE_SIZE = ({height}, {width})  # height, width",
             *([f'TASK = "{compiled.heads[0].task}"'] if heads else []),
             "",
@@ -105,6 +106,13 @@ if __name__ == "__main__":
     with torch.no_grad():
         print(load()(torch.zeros(1, 3, *IMAGE_SIZE)))
 '''
+
+
+def _names(names: list[str]) -> str:
+    """A list of class names; numbered ones are not written one by one."""
+    if len(names) > 1 and names == [f"class {i}" for i in range(len(names))]:
+        return f'[f"class {{i}}" for i in range({len(names)})]'
+    return f"[{', '.join(map(_quoted, names))}]"
 
 
 def _quoted(text: str) -> str:
@@ -150,11 +158,11 @@ def class_text(
     inputs = [n.name for n in module.graph.nodes if n.op == "placeholder"]
     forward = _forward(module, path, shapes, heads)
     signature = ", ".join(f"{i}: Tensor" for i in inputs)
-    returns = "Tensor" if forward[-1].count(",") == 0 and not heads else "tuple[Tensor, ...]"
+    returns = _returned(module, path, shapes, heads)
     return "\n".join(
         [
             f"class {name}(nn.Module):",
-            f'    """{doc}"""',
+            '    """' + "\n    ".join(textwrap.wrap(doc, 110)) + '"""',
             "",
             "    def __init__(self) -> None:",
             "        super().__init__()",
@@ -200,6 +208,15 @@ def _forward(module: fx.GraphModule, path: str, shapes: Mapping[str, Any], heads
     result = next(n for n in module.graph.nodes if n.op == "output").args[0]
     returned = ", ".join(names[r] for r in result) if isinstance(result, tuple) else names[result]
     return [*lines, f"        return {returned}"]
+
+
+def _returned(module: fx.GraphModule, path: str, shapes: Mapping[str, Any], heads: list[str]) -> str:
+    """What forward returns, as an annotation; with heads, also what it returns in training."""
+    result = next(n for n in module.graph.nodes if n.op == "output").args[0]
+    several = isinstance(result, tuple) or len(shapes.get(f"{path}{getattr(result, 'target', '')}", [])) > 1
+    if heads:
+        return "tuple[Any, ...]" if several else "Tensor | tuple[Any, ...]"
+    return "tuple[Tensor, ...]" if several else "Tensor"
 
 
 def _variables(module: fx.GraphModule) -> dict[fx.Node, str]:

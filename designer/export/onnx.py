@@ -85,8 +85,7 @@ class _Export:
         self.path, self.options = path, options
         self.compiled, loaded = prepared(self.data, weights)
         self.deployed = fuse(self.compiled.model)
-        count = getattr(self.compiled.heads[0].module, "num_classes", 0) if self.compiled.heads else 0
-        self.names = names or class_names(self.data, loaded, count)
+        self.names = names or class_names(self.data, loaded, self.compiled)
         self.outputs = _output_names(self.compiled)
         self.heads = {h.name for h in self.compiled.heads}
         self.posts = _posts(self.compiled, self.data)

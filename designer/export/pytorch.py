@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,11 +25,24 @@ from designer.export.onnx_check import flat_tensors
 from designer.export.sources import collect
 from designer.export.weights import class_names, prepared, sample_image
 from designer.graph.model import GraphData
+from designer.graph.training import TrainingSettings
 
 STANDALONE = Path(__file__).parent / "standalone"
 
 TRAINS = {"classify": "train_classify.py", "semantic": "train_semantic.py"}
 """What trains a task whose data is not COCO's."""
+EXPORTED = "Exported by Netwright"
+WRITTEN = {path.name for path in STANDALONE.glob("*.py")} | {
+    "__pycache__", "layers", "model.py", "predict.py", "pyproject.toml", "README.md", "requirements.txt", "train.py",
+    "weights.safetensors",
+}  # fmt: skip
+"""What an export may have at its top, and the next one replaces."""
+TOOLS = """[tool.ruff]
+line-length = 120
+
+[tool.mypy]
+ignore_missing_imports = true  # torchvision comes without types
+"""
 READS = {"classify": "FOLDER", "semantic": "IMAGES_FOLDER MASKS_FOLDER"}
 
 
@@ -63,12 +77,11 @@ def export_pytorch(data: GraphData, folder: str | Path, weights: str | Path | No
         ExportError: when the folder cannot be written, or what was written does not agree. Nothing is left then.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "model.py").is_file() and any(folder.iterdir() if folder.is_dir() else [1]):
-        raise ExportError(f"{folder} holds other things already. Choose an empty or new folder.")
+    if other := _not_ours(folder):
+        raise ExportError(f"{folder} holds other things already ({other}). Choose an empty or new folder.")
     compiled, loaded = prepared(data, weights)
     sample = sample_image(compiled.input_shape)
-    count = getattr(compiled.heads[0].module, "num_classes", 0) if compiled.heads else 0
-    text, needed = write_model(compiled, data.name, class_names(data, loaded, count), sample)
+    text, needed = write_model(compiled, data.name, class_names(data, loaded, compiled), sample)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".netwright-", dir=folder.parent) as place:
@@ -82,6 +95,17 @@ def export_pytorch(data: GraphData, folder: str | Path, weights: str | Path | No
         raise ExportError(f"{folder}: the folder cannot be written: {error.strerror}. Choose another place.") from None
     files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     return PytorchReport(folder, files, sum(p.numel() for p in compiled.model.parameters()), difference)
+
+
+def _not_ours(folder: Path) -> str:
+    """The name of something in the way that no earlier export wrote, else an empty string."""
+    if not folder.exists():
+        return ""
+    if not folder.is_dir():
+        return "a file"
+    readme = folder / "README.md"
+    ours = WRITTEN if readme.is_file() and EXPORTED in readme.read_text(encoding="utf-8", errors="replace") else set()
+    return next((name for name in sorted(p.name for p in folder.iterdir()) if name not in ours), "")
 
 
 def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Compiled, data: GraphData) -> None:
@@ -102,7 +126,7 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
     task = compiled.heads[0].task if compiled.heads else ""
     if task:
         shutil.copy(STANDALONE / f"predict_{task}.py", folder / "predict.py")
-        shutil.copy(STANDALONE / "loop.py", folder)
+        (folder / "loop.py").write_text(_loop(data.training), encoding="utf-8")
         shutil.copy(STANDALONE / TRAINS.get(task, "train_coco.py"), folder / "train.py")
         if task != "classify":
             shutil.copy(STANDALONE / "letterbox.py", folder)
@@ -113,9 +137,33 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
         requirements.append("timm")
     if (folder / "layers" / "assign" / "hungarian.py").exists():
         requirements.append("scipy")  # to train it further
+    (folder / "pyproject.toml").write_text(TOOLS, encoding="utf-8")
     (folder / "requirements.txt").write_text("\n".join([*requirements, ""]), encoding="utf-8")
     (folder / "README.md").write_text(_readme(data.name, task), encoding="utf-8")
     format_folder(folder)
+
+
+def _loop(settings: TrainingSettings) -> str:
+    """The training loop with the document's optimizer and figures."""
+    nesterov = settings.nesterov and settings.momentum > 0
+    betas = f"betas=({min(settings.momentum, 0.9)}, 0.999)"
+    optimizers = {
+        "sgd": f"SGD(groups, lr=rate, momentum={settings.momentum}, nesterov={nesterov})",
+        "adam": f"Adam(groups, lr=rate, {betas})",
+        "rmsprop": f"RMSprop(groups, lr=rate, momentum={settings.momentum})",
+    }
+    made = optimizers.get(settings.optimizer, f"AdamW(groups, lr=rate, {betas})")  # also for Muon's rates
+    text = (STANDALONE / "loop.py").read_text(encoding="utf-8")
+    for pattern, line in (
+        (r"EPOCHS, BATCH = .*", f"EPOCHS, BATCH = {settings.epochs}, {settings.batch or 16}"),
+        (r"RATE = \S+", f"RATE = {settings.learning_rate}"),
+        (r"WEIGHT_DECAY = .*", f"WEIGHT_DECAY = {settings.weight_decay}"),
+        (r"LARGEST_NORM = \S+", f"LARGEST_NORM = {settings.clip_norm or 'math.inf'}"),
+        (r"    return torch\.optim\..*", f"    return torch.optim.{made}"),
+    ):
+        text, found = re.subn(f"^{pattern}", line, text, flags=re.MULTILINE)
+        assert found == 1, pattern
+    return text
 
 
 def _readme(name: str, task: str) -> str:
@@ -123,9 +171,11 @@ def _readme(name: str, task: str) -> str:
     data = READS.get(task, "IMAGES_FOLDER ANNOTATIONS.json")
     training = (
         f"""
-`train.py` trains it in a plain loop and writes `trained.safetensors`:
+`train.py` trains it in a plain loop, by default with the optimizer and figures that the document had, and writes
+`trained.safetensors`:
 
-    python train.py {data} --epochs 20
+    python train.py {data} [--epochs N]
+    python predict.py --weights trained.safetensors IMAGE
 
 In training mode the model returns the raw outputs of its heads; `model.losses(raws, targets)` gives their losses.
 """
@@ -134,7 +184,7 @@ In training mode the model returns the raw outputs of its heads; `model.losses(r
     )
     return f"""# {name}
 
-Exported by Netwright {__version__}. Runs without it:
+{EXPORTED} {__version__}. Runs without it:
 
     pip install -r requirements.txt
     {use}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -79,8 +80,8 @@ def strip(source: str) -> str:
     for decorator in _decorators(ast.parse(source)):
         start, end = _span(source, decorator)
         start = source.encode().rindex(b"@", 0, start)
-        while source.encode()[end : end + 1] in (b" ", b"\n"):
-            end += 1
+        after = re.match(rb"( *#[^\n]*)?[ \n]*", source.encode()[end:])  # its comment goes with it
+        end += after.end() if after else 0
         edits.append(((start, end), ""))
     raw = source.encode()
     for (start, end), text in sorted(edits, reverse=True):

@@ -125,13 +125,16 @@ def export_weights(data: GraphData, path: str | Path, weights: str | Path | None
     return WeightsReport(path, len(state), sum(p.numel() for p in compiled.model.parameters()))
 
 
-def class_names(data: GraphData, weights: Weights | None, count: int) -> list[str]:
-    """Names of a head's classes: from the training, from the shapes data, else `class 0`, `class 1`, ..."""
+def class_names(data: GraphData, weights: Weights | None, compiled: Compiled) -> list[str]:
+    """Names of the first head's classes: from the training, from the shapes data, else `class 0`, `class 1`, ..."""
+    head = compiled.heads[0] if compiled.heads else None
+    count = getattr(head.module, "num_classes", 0) if head else 0
     names = list(weights.class_names) if weights is not None else []
     if not names and data.data.kind == "shapes":
+        from designer.data.semantic import BACKGROUND
         from designer.data.shapes import NAMES
 
-        names = list(NAMES[: data.data.classes])
+        names = [BACKGROUND] * (head is not None and head.task == "semantic") + list(NAMES[: data.data.classes])
     return (names + [f"class {i}" for i in range(len(names), count)])[: count or None]
 
 

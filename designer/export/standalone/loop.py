@@ -1,4 +1,4 @@
-"""A plain training loop: SGD with Nesterov momentum, a linear warm-up, a cosine, clipped gradients."""
+"""A plain training loop: a linear warm-up, a cosine, clipped gradients."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 from model import load
 
 HERE = Path(__file__).parent
+EPOCHS, BATCH = 20, 16
+RATE = 0.01  # after the warm-up
+WEIGHT_DECAY = 5e-4
+LARGEST_NORM = 10.0  # of the gradients
 
 
 def settings(what: str, *paths: str) -> argparse.Namespace:
@@ -22,9 +26,9 @@ def settings(what: str, *paths: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=what)
     for name in paths:
         parser.add_argument(name, type=Path)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=0.01, help="learning rate after the warm-up")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--rate", type=float, default=RATE, help="learning rate after the warm-up")
     parser.add_argument("--workers", type=int, default=2, help="processes that load images")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
@@ -34,7 +38,7 @@ def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
     """Weight decay for weights only, not for norms and biases."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 5e-4},
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.SGD(groups, lr=rate, momentum=0.937, nesterov=True)
@@ -49,7 +53,15 @@ def on(device: str, value: Any) -> Any:
 
 def train(data: Dataset[Any], chosen: argparse.Namespace, collate: Any = None) -> None:
     """Trains the model of this folder and writes `trained.safetensors` after each epoch."""
-    loader = DataLoader(data, chosen.batch, shuffle=True, num_workers=chosen.workers, collate_fn=collate)
+    count = len(data)  # type: ignore[arg-type]
+    loader = DataLoader(
+        data,
+        chosen.batch,
+        shuffle=True,
+        num_workers=chosen.workers,
+        collate_fn=collate,
+        drop_last=count > chosen.batch,  # a batch norm cannot learn from a batch of one
+    )
     model = load().train().to(chosen.device)
     optimizer = make_optimizer(model, chosen.rate)
     steps = chosen.epochs * len(loader)
@@ -68,10 +80,10 @@ def train(data: Dataset[Any], chosen: argparse.Namespace, collate: Any = None) -
             loss = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            nn.utils.clip_grad_norm_(model.parameters(), LARGEST_NORM)
             optimizer.step()
             schedule.step()
             total += float(loss.detach())
         print(f"epoch {epoch + 1} of {chosen.epochs}: loss {total / len(loader):.4f}", flush=True)
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, HERE / "trained.safetensors")
-    print("Use the weights with load('trained.safetensors') of model.py.")
+    print("Use the weights with: python predict.py --weights trained.safetensors IMAGE")

@@ -1,8 +1,8 @@
-"""Classifies images: python predict.py IMAGE [IMAGE ...]."""
+"""Classifies images: python predict.py IMAGE [IMAGE ...] [--weights FILE]."""
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import torch
 from PIL import Image
@@ -15,8 +15,12 @@ FIT = v2.Compose([v2.Resize(max(IMAGE_SIZE), antialias=True), v2.CenterCrop(list
 
 
 def main() -> None:
-    model = load()
-    for name in sys.argv[1:]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("--weights", help="such as trained.safetensors; by default this folder's")
+    chosen = parser.parse_args()
+    model = load(chosen.weights)
+    for name in chosen.images:
         image = functional.pil_to_tensor(Image.open(name).convert("RGB"))
         with torch.no_grad():
             likely = model(FIT(image)[None].float() / 255)[0]

@@ -1,8 +1,8 @@
-"""Finds objects in images: python predict.py IMAGE [IMAGE ...]. Drawn copies are saved beside them."""
+"""Finds objects in images: python predict.py IMAGE [IMAGE ...] [--weights FILE]. Drawn copies are saved beside them."""
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -34,9 +34,12 @@ def find(model: torch.nn.Module, image: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 
 def main() -> None:
-    model = load()
-    for name in sys.argv[1:]:
-        path = Path(name)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument("--weights", type=Path, help="such as trained.safetensors; by default this folder's")
+    chosen = parser.parse_args()
+    model = load(chosen.weights)
+    for path in chosen.images:
         image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
         boxes, scores, labels = find(model, image)
         captions = [f"{CLASS_NAMES[k]} {s:.2f}" for k, s in zip(labels.tolist(), scores.tolist(), strict=True)]

@@ -1,8 +1,11 @@
-"""Finds objects and their masks: python predict.py IMAGE [IMAGE ...]. Drawn copies are saved beside the images."""
+"""Finds objects and their masks: python predict.py IMAGE [IMAGE ...] [--weights FILE].
+
+Drawn copies are saved beside the images.
+"""
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -46,9 +49,12 @@ def enlarge(masks: Tensor, size: torch.Size, scale: float, left: int, top: int) 
 
 
 def main() -> None:
-    model = load()
-    for name in sys.argv[1:]:
-        path = Path(name)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument("--weights", type=Path, help="such as trained.safetensors; by default this folder's")
+    chosen = parser.parse_args()
+    model = load(chosen.weights)
+    for path in chosen.images:
         image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
         boxes, scores, labels, masks = find(model, image)
         captions = [f"{CLASS_NAMES[k]} {s:.2f}" for k, s in zip(labels.tolist(), scores.tolist(), strict=True)]

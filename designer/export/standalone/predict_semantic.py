@@ -1,8 +1,11 @@
-"""Tells the class of each pixel: python predict.py IMAGE [IMAGE ...]. A coloured copy and the classes are saved."""
+"""Tells the class of each pixel: python predict.py IMAGE [IMAGE ...] [--weights FILE].
+
+A coloured copy and the classes are saved beside the images.
+"""
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -29,9 +32,12 @@ def classes_of(model: torch.nn.Module, image: Tensor) -> Tensor:
 
 
 def main() -> None:
-    model = load()
-    for name in sys.argv[1:]:
-        path = Path(name)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument("--weights", type=Path, help="such as trained.safetensors; by default this folder's")
+    chosen = parser.parse_args()
+    model = load(chosen.weights)
+    for path in chosen.images:
         image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
         classes = classes_of(model, image)
         shown = [i for i, title in enumerate(CLASS_NAMES) if title != "background"]

@@ -1,4 +1,4 @@
-"""Trains on a folder with one sub-folder a class: python train.py FOLDER [--epochs 20] [--batch 16]."""
+"""Trains on a folder with one sub-folder a class: python train.py FOLDER [--epochs N] [--batch N]."""
 
 from __future__ import annotations
 

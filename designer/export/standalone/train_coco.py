@@ -1,4 +1,4 @@
-"""Trains on your own images: python train.py IMAGES_FOLDER ANNOTATIONS.json [--epochs 20] [--batch 16]."""
+"""Trains on your own images: python train.py IMAGES_FOLDER ANNOTATIONS.json [--epochs N] [--batch N]."""
 
 from __future__ import annotations
 

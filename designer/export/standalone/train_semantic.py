@@ -1,5 +1,5 @@
 """Trains on images and masks of the same names, PNGs whose values are classes and 255 where ignored:
-python train.py IMAGES_FOLDER MASKS_FOLDER [--epochs 20] [--batch 16].
+python train.py IMAGES_FOLDER MASKS_FOLDER [--epochs N] [--batch N].
 """
 
 from __future__ import annotations
