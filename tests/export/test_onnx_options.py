@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from designer.engine.compile import compile_document
 from designer.export import export_onnx
@@ -18,7 +19,9 @@ from designer.export.weights import sample_image
 from designer.graph import Document
 from designer.graph.errors import NetwrightError
 from designer.graph.onnx_options import OnnxOptions, onnx_options
+from designer.graph.templates import load_template
 from nodes.reparam import fuse
+from nodes.sdk.discover import library
 from nodes.types import MaskPredictions, Predictions
 from tests.export.test_export import weights  # noqa: F401  (a fixture)
 
@@ -136,6 +139,28 @@ def test_a_score_that_one_runtime_cuts_counts_as_unmatched():
     theirs = Predictions(boxes + 0.5, torch.tensor([[[0.0], [0.375], [0.0]]]))
     found = compare(ours, theirs, Predictions._fields)
     assert (found.scores, found.boxes, found.unmatched, found.compared) == (0.125, 0.5, 1, 15)
+
+
+def test_scores_that_are_nothing_are_so_in_both_runtimes():
+    """A detector that has learnt leaves most of its cells below 1e-8, where onnxruntime's sigmoid gives 0."""
+    boxes = torch.zeros(1, 2, 4)
+    ours, theirs = (Predictions(boxes, torch.tensor([[[0.5], [none]]])) for none in (1e-9, 0.0))
+    assert compare(ours, theirs, Predictions._fields).unmatched == 0
+    assert compare(theirs, ours, Predictions._fields).unmatched == 0
+
+
+def test_a_detector_sure_of_its_background_leaves_without_suppression(tmp_path):
+    document = load_template("quick-start", library().catalogue)
+    torch.manual_seed(0)
+    state = compile_document(document.data).model.state_dict()
+    biases = [name for name, value in state.items() if name.endswith("bias") and value.shape == (3,)]
+    assert len(biases) == 3  # one a stride, of three classes
+    for name in biases:
+        state[name] -= 60.0
+    save_file({k: v.contiguous().clone() for k, v in state.items()}, tmp_path / "w.safetensors")
+    options = OnnxOptions(post=False)
+    report = export_onnx(document.data, tmp_path / "m.onnx", tmp_path / "w.safetensors", options=options)
+    assert report.unmatched == 0
 
 
 def test_predictions_that_a_head_has_chosen_may_change_places_and_nothing_else():
