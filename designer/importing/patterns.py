@@ -334,7 +334,7 @@ def _head(graph: OpGraph, links: Links) -> Found:
     plain = linear.attrs.get("alpha", 1.0) == linear.attrs.get("beta", 1.0) == 1 and not linear.attrs.get("transA", 0)
     if not plain or weight.ndim != 2 or bias.ndim != 1:
         return
-    turned = not linear.attrs.get("transB", 0) if linear.kind == "Gemm" else linear.attrs["turned"]
+    turned = not linear.attrs.get("transB", 0) if linear.kind == "Gemm" else linear.attrs.get("turned", False)
     name = f"{end.outputs[0]}/weight"
     graph.constants[name] = weight.T if turned else weight
     if bias.numel() != graph.constants[name].shape[0]:

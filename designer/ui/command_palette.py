@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt
 from PySide6.QtGui import QIcon, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QMenu, QWidget
 
 from designer.graph.templates import templates
 from designer.ui.widgets import ElidedLabel, column, label, row
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from designer.ui.main_window import MainWindow
 
 _ROW, _SHOWN, _WIDTH = 32, 12, 520
+_ELSEWHERE = ("recent", "templates")
+"""Submenus whose entries stand in the list in other words."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,17 @@ class CommandPalette(QFrame):
         return super().eventFilter(watched, event)
 
 
+def _entries(menu: QMenu) -> list[Command]:
+    """What a submenu offers, with the menu's name, and whether it is ticked."""
+    menu.aboutToShow.emit()  # some are filled when they open
+    title = menu.title().replace("&", "").lower()
+    return [
+        Command(action.text().replace("&", ""), action.trigger, f"{title}, on" if action.isChecked() else title)
+        for action in menu.actions()
+        if action.isEnabled() and not action.isSeparator()
+    ]
+
+
 def window_commands(window: MainWindow) -> list[Command]:
     """What can be done in a window now: enabled actions, nodes to go to, components to add, templates, recent files."""
     actions = window.commands
@@ -131,6 +144,9 @@ def window_commands(window: MainWindow) -> list[Command]:
     if document is not None:
         for node in document.data.nodes:
             found.append(Command(node.title, partial(window.show_node, node.id), "go to node"))
+    for name, menu in actions.submenus.items():
+        if name not in _ELSEWHERE:
+            found += _entries(menu)
     for template in templates():
         open_it = partial(window.files.open_template, template.name)
         found.append(Command(template.title, open_it, "new from template"))

@@ -141,6 +141,22 @@ def test_branches_on_values_are_followed_with_one_image(tmp_path):
     assert "was followed with one image" in found.notes[0]
 
 
+def test_softmax_after_a_layer_without_a_component_is_no_head(tmp_path):
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, 2, 1)
+            self.lstm = nn.LSTM(4, 8, batch_first=True)
+            self.fc = nn.Linear(8, 5)
+
+        def forward(self, x):
+            sequence, _ = self.lstm(self.conv(x).mean(2).transpose(1, 2))
+            return self.fc(sequence[:, -1]).softmax(-1)
+
+    found = drawn(Words(), tmp_path)
+    assert found.placeholders == ["lstm"]
+
+
 def test_sizes():
     assert image_size("640") == (3, 640, 640)
     assert image_size("1x32x48") == (1, 32, 48)

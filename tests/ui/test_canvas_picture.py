@@ -99,3 +99,24 @@ def test_what_cannot_be_written_is_told(qtbot, tmp_path, monkeypatch):
     view.set_document(None)
     view.commands()["export_picture"]()
     assert "nothing to take a picture of" in said[-1]
+
+
+def test_the_kind_that_is_chosen_says_the_scale_and_what_is_written(qtbot, tmp_path, monkeypatch):
+    view = show(qtbot, 2)
+    kinds = []
+
+    def answer(name, which):
+        def ask(_view, _title, _start, offered):
+            kinds[:] = offered.split(";;")
+            return str(tmp_path / name), next(k for k in kinds if which in k)
+
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+        view.commands()["export_picture"]()
+
+    answer("one.png", "1 ×")
+    answer("four", "4 ×")
+    answer("drawn.png", "SVG")
+    one, four = QImage(str(tmp_path / "one.png")), QImage(str(tmp_path / "four.png"))
+    assert abs(four.width() - 4 * one.width()) <= 4
+    assert (tmp_path / "drawn.svg").read_text().lstrip().startswith("<?xml")
+    assert not (tmp_path / "drawn.png").exists()

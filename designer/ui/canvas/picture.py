@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 MARGIN = 40.0
 """Scene units around the document."""
 SCALE = 2.0
-_KINDS = "PNG picture (*.png);;SVG drawing (*.svg)"
+_SCALES = {f"PNG picture at {scale} × (*.png)": float(scale) for scale in (2, 1, 3, 4, 8)}
+_SVG = "SVG drawing (*.svg)"
+_KINDS = ";;".join((*_SCALES, _SVG))
 MOST = 60_000_000
 """Pixels of a PNG; a larger document is drawn at a smaller scale."""
 
@@ -34,16 +36,17 @@ def ask_and_save(view: CanvasView) -> None:
         return
     folder = document.path.parent if document.path is not None else Path.home()
     start = str(folder / f"{document.data.name}.png")
-    chosen, _ = QFileDialog.getSaveFileName(
-        view, "Export the picture", start, "PNG picture (*.png);;SVG drawing (*.svg)"
-    )
+    chosen, kind = QFileDialog.getSaveFileName(view, "Export the picture", start, _KINDS)
     if chosen:
+        path = Path(chosen)
+        if not path.suffix or (kind == _SVG and path.suffix.lower() == ".png"):  # the name offered ends in .png
+            path = path.with_suffix(".svg" if kind == _SVG else ".png")
         try:
-            size = save_picture(view, Path(chosen))
+            size = save_picture(view, path, _SCALES.get(kind, SCALE))
         except EditError as error:
             view.status.emit(str(error))
         else:
-            view.status.emit(f"Wrote {Path(chosen).name}, {size.width()} × {size.height()} pixels")
+            view.status.emit(f"Wrote {path.name}, {size.width()} × {size.height()} pixels")
 
 
 def save_picture(view: CanvasView, path: Path, scale: float = SCALE) -> QSize:

@@ -5,6 +5,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
+from designer.ui import theme
 from designer.ui.cheat_sheet import CheatSheet
 from designer.ui.command_palette import Command, ranked
 from designer.ui.layers_table import COLUMNS
@@ -44,6 +45,25 @@ def test_the_palette_runs_actions_and_goes_to_nodes(quiet_window, qtbot):
     QTest.keyClick(palette.line, Qt.Key.Key_Return)
     assert palette.isVisible()  # there is nothing to run
     palette.close()
+
+
+def test_the_palette_has_what_the_submenus_have(quiet_window, qtbot):
+    window = quiet_window
+    window.open_quick_start()
+    palette = window.palette_popup
+    before = theme.manager.choice
+    try:
+        for words, choice in (("theme light", "light"), ("theme dark", "dark")):
+            window.commands["command_palette"].trigger()
+            QTest.keyClicks(palette.line, words)
+            QTest.keyClick(palette.line, Qt.Key.Key_Return)
+            assert theme.manager.choice == choice
+    finally:
+        theme.manager.set_theme(before)
+    window.commands["command_palette"].trigger()
+    QTest.keyClicks(palette.line, "advice multiple")
+    QTest.keyClick(palette.line, Qt.Key.Key_Return)
+    assert len(window.workspace.document.data.advice.muted) == 1
 
 
 def test_every_action_has_keys_of_its_own(quiet_window):
