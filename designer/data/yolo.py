@@ -72,6 +72,8 @@ def _names(config: dict[str, Any], path: Path) -> list[str]:
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, list) or not names:
         raise DataError("names is missing. Write names: [cat, dog], or a mapping from 0 on.", path)
+    if (count := config.get("nc")) is not None and count != len(names):
+        raise DataError(f"nc is {count}, and names has {len(names)} entries. Mend one of them, or leave nc out.", path)
     return [str(n) for n in names]
 
 

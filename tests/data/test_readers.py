@@ -76,6 +76,7 @@ def test_yolo_labels_are_checked(yolo, row, said):
         ("train: [", "not plain YAML"),
         ("!!python/object/apply:os.system [echo]", "not plain YAML"),
         ("train: images/train\n", "names is missing"),
+        ("train: images/train\nnc: 3\nnames: [a, b]\n", "nc is 3, and names has 2 entries"),
         ("train: nowhere\nnames: [a, b]\n", "neither a folder nor a list"),
         ("names: [a, b]\n", "train is missing"),
     ],
