@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QTabBar, QToolButton
@@ -13,6 +15,25 @@ from designer.ui.workspace import Workspace
 
 WIDEST = 220
 """Pixels of the widest tab; a longer name is cut."""
+
+
+def told_apart(documents: Sequence[OpenDocument]) -> list[str]:
+    """A title for each; those that are called the same say their folders, as far up as these differ."""
+    found = []
+    for one in documents:
+        same = [other for other in documents if other is not one and other.title == one.title]
+        path = one.document.path
+        if not same:
+            found.append(one.title)
+        elif path is None:
+            found.append(f"{one.title} · in no file")
+        else:
+            others = [other.document.path.parent.parts for other in same if other.document.path is not None]
+            parts, shown = path.parent.parts, 1
+            while shown < len(parts) and any(other[-shown:] == parts[-shown:] for other in others):
+                shown += 1
+            found.append(f"{one.title} · {'/'.join(parts[-shown:])}")
+    return found
 
 
 class DocumentTabs(QTabBar):
@@ -54,11 +75,12 @@ class DocumentTabs(QTabBar):
                 self.addTab("")
                 self.setTabButton(index, QTabBar.ButtonPosition.RightSide, self._cross(one))
             self._shown = tabs
-        for index, one in enumerate(tabs):
+        titles = [*told_apart(self._workspace.documents), *(page.title for page in self._side.pages)]
+        for index, (one, title) in enumerate(zip(tabs, titles, strict=True)):
             is_dirty, tip = False, ""
             if isinstance(one, OpenDocument):
                 is_dirty, tip = one.is_dirty, str(one.document.path or "In no file yet")
-            text = one.title.replace("&", "&&") + (" •" if is_dirty else "")
+            text = title.replace("&", "&&") + (" •" if is_dirty else "")
             if self.tabText(index) != text:
                 self.setTabText(index, text)
             self.setTabToolTip(index, one.tip if isinstance(one, SidePage) else tip)

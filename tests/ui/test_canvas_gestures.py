@@ -11,6 +11,7 @@ from designer.ui import theme
 from designer.ui.canvas import CanvasView
 from tests.ui.canvas_support import (
     CATALOGUE,
+    LEFT,
     MIDDLE,
     NONE,
     click,
@@ -118,6 +119,17 @@ def test_refused_wires_say_why_and_change_nothing(chain):
     assert "from an output" in texts[-1]
     assert view.document.data.model_dump() == before
     assert is_mirror(view) == []
+
+
+def test_a_reason_goes_with_the_port_that_it_was_about(chain):
+    view, image, _conv, last = chain
+    texts = said(view)
+    drag(view, port_point(view, image, "out", False), port_point(view, last, "out", False), release=False)
+    assert "from an output" in texts[-1]
+    QTest.mouseMove(view.viewer.viewport(), point(view, (-150, 250)))
+    assert texts[-1] == ""
+    QTest.keyClick(view.viewer, Qt.Key.Key_Escape)
+    QTest.mouseRelease(view.viewer.viewport(), LEFT, NONE, point(view, (-150, 250)))
 
 
 def test_while_a_wire_is_dragged_just_the_ports_that_it_fits_are_lit(chain):

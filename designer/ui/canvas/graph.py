@@ -104,6 +104,7 @@ class CanvasGraph(NodeGraph):
         """Title of the composite whose inside is shown: it is not edited."""
         self.library: CompositeLibrary | None = None
         """The user's composites: one that is added is copied into the document."""
+        self._refused = False
         viewer.wiring_started.connect(self._light_ports)
         viewer.wiring_over.connect(self._say_why_not)
         viewer.wiring_ended.connect(self._unlight_ports)
@@ -342,8 +343,10 @@ class CanvasGraph(NodeGraph):
         if reason:
             self.said.emit(reason)
             QToolTip.showText(QCursor.pos(), reason, self.viewer())
-        else:
+        elif self._refused:  # what was said of a port that is left behind would be taken for the next one's
+            self.said.emit("")
             QToolTip.hideText()
+        self._refused = bool(reason)
 
     def _wire_between(self, one: CanvasPort, other: CanvasPort) -> WireItem | None:
         return next((w for w in one.connected_pipes if other in (w.input_port, w.output_port)), None)

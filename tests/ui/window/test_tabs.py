@@ -55,6 +55,19 @@ def test_keys_and_clicks_go_from_document_to_document(two, qtbot):
     assert window.heading.full_text() == "second"
 
 
+def test_documents_of_one_name_are_told_apart_by_their_folders(quiet_window, tmp_path):
+    window = quiet_window
+    for folder in ("a/runs", "b/runs", "c"):
+        path = tmp_path / folder / "same.netwright"
+        path.parent.mkdir(parents=True)
+        load_template("quick-start").save(path)
+        window.files.open(path)
+    assert texts(window) == ["same · a/runs", "same · b/runs", "same · c"]
+    for left in (["same · runs", "same · c"], ["same"]):
+        window.document_tabs.close_wanted.emit(window.workspace.documents[0])
+        assert texts(window) == left
+
+
 def test_each_document_keeps_its_place_its_history_and_its_dot(two, qtbot):
     window, _ = two
     second, canvas = window.workspace.document, window.canvas
