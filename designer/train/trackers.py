@@ -87,7 +87,10 @@ def _settings(document: GraphData) -> dict[str, Any]:
 def _mlflow(run: RunFolder, document: GraphData) -> _Tracker:
     mlflow = importlib.import_module("mlflow")
     mlflow.set_experiment(document.name)
-    mlflow.start_run(run_name=run.path.name)
+    # A run that is resumed goes on there as well; the name has the second of its start.
+    named = f"attributes.run_name = '{run.path.name}'"
+    known = mlflow.search_runs(filter_string=named, max_results=1, output_format="list")
+    mlflow.start_run(run_id=known[0].info.run_id if known else None, run_name=run.path.name)
     mlflow.log_params(_settings(document))
     return lambda values, step: mlflow.log_metrics(dict(values), step=step), mlflow.end_run
 

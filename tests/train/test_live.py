@@ -189,6 +189,10 @@ def test_figures_go_to_an_installed_tracker(tmp_path, classifier, monkeypatch, n
             f"def {f}(*args, **kwargs): note(f'{f} {{args}} {{kwargs}}')\n"
             for f in ("set_experiment", "start_run", "log_params", "log_metrics", "end_run")
         )
+        body += "import types, pathlib\n"
+        body += f"def search_runs(**kwargs):\n    found = pathlib.Path({str(calls)!r}).read_text()\n"
+        body += "    run = types.SimpleNamespace(info=types.SimpleNamespace(run_id='the first'))\n"
+        body += "    return [run] if 'start_run' in found else []\n"
     else:
         body += "class Run:\n    def log(self, values, step): note(f'log {values} {step}')\n"
         body += "    def finish(self): note('finish')\n"
@@ -197,11 +201,16 @@ def test_figures_go_to_an_installed_tracker(tmp_path, classifier, monkeypatch, n
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, name, raising=False)
     classifier.set_training(tracker=name, epochs=3)
-    trackers = Trackers(RunFolder.create(tmp_path / "runs", classifier.data), classifier.data)
-    trackers.log({"train/loss": 0.5, "words": "left out"}, 7)
-    trackers.close()
+    run = RunFolder.create(tmp_path / "runs", classifier.data)
+    for _ in range(2):  # the second time as when it is resumed
+        trackers = Trackers(run, classifier.data)
+        trackers.log({"train/loss": 0.5, "words": "left out"}, 7)
+        trackers.close()
     sys.modules.pop(name)
     said = calls.read_text()
     assert "'training.epochs': 3" in said
     assert "{'train/loss': 0.5}" in said
     assert said.splitlines()[-1].startswith({"mlflow": "end_run", "wandb": "finish"}[name])
+    starts = [line for line in said.splitlines() if line.startswith(("start_run", "init"))]
+    same = "'run_id': 'the first'" if name == "mlflow" else f"'id': {run.path.name!r}"
+    assert same in starts[1]
