@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert
 
+from nodes.assign.matching import cheapest_pairs
 from nodes.losses.focal import focal_hit, focal_miss
 from nodes.losses.iou import giou
 
@@ -55,8 +56,6 @@ def assign_hungarian(
         l1_weight: of the second.
         giou_weight: of the third.
     """
-    from scipy.optimize import linear_sum_assignment  # a third of a second that inference does not need
-
     valid = (labels >= 0).cpu()
     found: list[tuple[int, int, int, int]] = []
     if valid.any():
@@ -64,8 +63,7 @@ def assign_hungarian(
         for image, columns in enumerate(valid):
             owners = columns.nonzero().flatten().tolist()
             for layer, prices in enumerate(cost[image][..., columns]):
-                queries, which = linear_sum_assignment(prices)
-                found += [(image, layer, int(q), owners[i]) for q, i in zip(queries, which, strict=True)]
+                found += [(image, layer, query, owners[i]) for query, i in cheapest_pairs(prices)]
     table = torch.tensor(found, dtype=torch.long, device=labels.device).view(-1, 4)
     return Pairs(*table.unbind(1))
 

@@ -94,15 +94,16 @@ def transformer_neck(
         joined = g.add(Concat, *maps, name=f"concat_{name}")
         return g.add(RepCSPSum, joined, name=name, out_channels=channels, depth=depth)
 
-    levels = [
-        p if width == channels else one(f"project{i}", p, "none")
-        for i, p, width in ((3, p3, width3), (4, p4, width4), (5, p5, width5))
-    ]
-    top = g.add(AIFI, levels[2], name="aifi", heads=heads, hidden=hidden)
+    def level(number: int, x: Any, width: int) -> Any:
+        return x if width == channels else one(f"project{number}", x, "none")
+
+    top = g.add(AIFI, level(5, p5, width5), name="aifi", heads=heads, hidden=hidden)
     lateral5 = one("lateral5", top)
-    t4 = fuse("top_down4", g.add(Upsample, lateral5, name="up5"), levels[1])
+    up5 = g.add(Upsample, lateral5, name="up5")
+    t4 = fuse("top_down4", up5, level(4, p4, width4))
     lateral4 = one("lateral4", t4)
-    n3 = fuse("out3", g.add(Upsample, lateral4, name="up4"), levels[0])
+    up4 = g.add(Upsample, lateral4, name="up4")
+    n3 = fuse("out3", up4, level(3, p3, width3))
     n4 = fuse("out4", down("down3", n3), lateral4)
     n5 = fuse("out5", down("down4", n4), lateral5)
     return n3, n4, n5

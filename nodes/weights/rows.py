@@ -8,8 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _KEY = re.compile(r"^(?:model\.)*(\d+)\.(.+)$")
+
+_MLP = {0: "0.", 1: "2.", 2: "4."}
+"""Where the linear layers of a perceptron stand among ours, which have the activations between them."""
 
 PARTS: dict[str, Mapping[str, str]] = {
     "YOLOv8Head": {"cv2.": "box_towers.", "cv3.": "cls_towers.", "dfl.conv.": "dfl."},
@@ -46,6 +53,21 @@ PARTS: dict[str, Mapping[str, str]] = {
         **{f"cv{i}.conv.": f"conv{i}." for i in (1, 2, 3)}, **{f"cv{i}.bn.": f"bn{i}." for i in (1, 2, 3)},
         "shortcut.0.conv.": "skip.0.", "shortcut.0.bn.": "skip.1.",
     },
+    "AIFI": {"ma.qk.": "qk.", "ma.v.": "v.", "ma.out_proj.": "out."},
+    "RTDETRHead": {
+        "input_proj.*.0.": "project.*.conv.", "input_proj.*.1.": "project.*.bn.", "enc_output.": "select.",
+        "enc_score_head.": "select_score.", "denoising_class_embed.weight": "class_table",
+        **{f"enc_bbox_head.layers.{i}.": f"select_box.{ours}" for i, ours in _MLP.items()},
+        **{f"query_pos_head.layers.{i}.": f"decoder.places.{ours}" for i, ours in _MLP.items()},
+        **{f"dec_bbox_head.*.layers.{i}.": f"decoder.boxes.*.{ours}" for i, ours in _MLP.items()},
+        "dec_score_head.*.": "decoder.scores.*.",
+        **{f"decoder.layers.*.self_attn.{theirs}.": f"decoder.layers.*.{ours}."
+           for theirs, ours in (("qk", "qk"), ("v", "v"), ("out_proj", "out"))},
+        **{f"decoder.layers.*.cross_attn.{theirs}.": f"decoder.layers.*.cross.{ours}."
+           for theirs, ours in (("sampling_offsets", "offsets"), ("attention_weights", "weights"),
+                                ("value_proj", "value"), ("output_proj", "out"))},
+        "decoder.layers.*.linear1.": "decoder.layers.*.fc1.", "decoder.layers.*.linear2.": "decoder.layers.*.fc2.",
+    },
 }  # fmt: skip
 """By the class of ours: the beginning of a key there, and here; a star is a number."""
 
@@ -69,6 +91,21 @@ def rows_of(keys: Iterable[str]) -> list[dict[str, str]] | None:
     for number in sorted(rows):
         parts += _split(rows[number])
     return parts
+
+
+def unfused(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The projections of torch's attention of a table as ours has them, `qk` and `v`; what is no table stays."""
+    if rows_of(tensors) is None:
+        return dict(tensors)
+    apart: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        before, found, kind = key.rpartition("in_proj_")
+        if found and value.ndim and value.shape[0] % 3 == 0:
+            queries_and_keys, values = value.split([value.shape[0] // 3 * 2, value.shape[0] // 3])
+            apart |= {f"{before}qk.{kind}": queries_and_keys, f"{before}v.{kind}": values}
+        else:
+            apart[key] = value
+    return apart
 
 
 def _split(row: dict[str, str]) -> list[dict[str, str]]:

@@ -272,6 +272,66 @@ def test_a_checkpoint_of_rt_detr_s_blocks(tmp_path: Path) -> None:
     assert torch.equal(compiled.model(image), source.model(image))
 
 
+PUBLISHED = (
+    (r"project\.(\d)\.conv\.", r"input_proj.\1.0."), (r"project\.(\d)\.bn\.", r"input_proj.\1.1."),
+    (r"select\.", "enc_output."), (r"select_score\.", "enc_score_head."),
+    ("class_table", "denoising_class_embed.weight"), (r"(decoder\.layers\.\d)\.(qk|v)\.", r"\1.self_attn.\2."),
+    (r"select_box\.(\d)\.", r"enc_bbox_head.layers.\1."), (r"decoder\.places\.(\d)\.", r"query_pos_head.layers.\1."),
+    (r"decoder\.boxes\.(\d)\.(\d)\.", r"dec_bbox_head.\1.layers.\2."), (r"decoder\.scores\.", "dec_score_head."),
+    (r"(decoder\.layers\.\d)\.out\.", r"\1.self_attn.out_proj."),
+    (r"cross\.offsets\.", "cross_attn.sampling_offsets."), (r"cross\.weights\.", "cross_attn.attention_weights."),
+    (r"cross\.value\.", "cross_attn.value_proj."), (r"cross\.out\.", "cross_attn.output_proj."),
+    (r"(decoder\.layers\.\d)\.fc(\d)", r"\1.linear\2"), (r"^(qk|v)\.", r"ma.\1."), (r"^out\.", "ma.out_proj."),
+)  # fmt: skip
+"""What RT-DETR's published heads and AIFI call the parts of ours."""
+
+
+def as_published(module: nn.Module) -> dict[str, Tensor]:
+    """Its weights with published names: attentions have one projection, perceptrons count their linear layers alone."""
+    state: dict[str, Tensor] = {}
+    for key, value in module.state_dict().items():
+        for ours, theirs in PUBLISHED:
+            key = re.sub(ours, theirs, key)
+        key = re.sub(r"(\.layers\.)([024])(\.(?:weight|bias))$", lambda m: f"{m[1]}{int(m[2]) // 2}{m[3]}", key)
+        before, is_values, kind = key.rpartition(".v.")
+        if is_values:
+            state[f"{before}.in_proj_{kind}"] = torch.cat((state.pop(f"{before}.qk.{kind}"), value))
+        else:
+            state[key] = value
+    return state
+
+
+@torch.no_grad()
+def test_a_published_rt_detr_fills_its_template_head_and_attention_too(tmp_path: Path) -> None:
+    document = table("rtdetr-l", "", 64)
+    source = compile_document(document.data)
+    lively(source.model)
+    state = as_rows(document, source)
+    for name, node in source.node_of.items():
+        component, module = document.node(node).component, source.model.get_submodule(name)
+        if component in ("attention.aifi", "head.rtdetr_head"):
+            for parameter in module.parameters():  # a fresh head gives every cell the same scores
+                nn.init.normal_(parameter, std=0.1)
+            row = int(document.node(node).title.rpartition(" ")[2].partition(".")[0])
+            state = {k: v for k, v in state.items() if not k.startswith(f"model.{row}.")}
+            state |= {f"model.{row}.{key}": value for key, value in as_published(module).items()}
+    for key in ("11.ma.in_proj_weight", "11.norm2.bias", "28.input_proj.2.1.running_var", "28.enc_output.1.weight",
+                "28.decoder.layers.5.self_attn.in_proj_bias", "28.decoder.layers.0.cross_attn.sampling_offsets.weight",
+                "28.decoder.layers.3.linear2.weight", "28.dec_bbox_head.5.layers.2.bias", "28.dec_score_head.0.weight",
+                "28.query_pos_head.layers.1.weight", "28.enc_bbox_head.layers.2.weight"):  # fmt: skip
+        assert f"model.{key}" in state
+    torch.save(state, tmp_path / "theirs.pt")
+    compiled, found = filled(template("rtdetr-l", 64), read_state(tmp_path / "theirs.pt").tensors)
+    assert whole(found), found.text()
+    image = torch.rand(1, 3, 64, 64)
+    ours, theirs = (torch.cat((got.boxes[0], 64 * got.scores[0][:, None]), 1)
+                    for got in (compiled.model(image), source.model(image)))  # fmt: skip
+    # Nearly equal scores may change places: each is found among the others.
+    assert float(torch.cdist(ours, theirs, torch.inf).min(1).values.max()) < 0.01
+    assert float(torch.cdist(ours, theirs, torch.inf).min(0).values.max()) < 0.01
+    assert float(ours.std(0).min()) > 1  # of boxes in pixels and scores in 64ths
+
+
 def test_a_table_s_checkpoint_of_other_classes_leaves_the_class_layers_alone() -> None:
     _, state = rows_of("yolov8", "n", 64)
     document = template("yolov8n", 64)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from nodes.assign.hungarian import Pairs, assign_hungarian, pair_costs
+from nodes.assign.matching import cheapest_pairs
 from nodes.deformable_attention import DeformableAttention
 from nodes.denoising import VALUES, noisy_queries
 from nodes.heads.rtdetr import RTDETRHead, start_boxes
@@ -80,6 +83,22 @@ def test_more_objects_than_queries_and_predictions_that_are_not_finite() -> None
     truth, labels = torch.rand(1, 4, 4), torch.zeros(1, 4, dtype=torch.long)
     boxes = torch.full((1, 1, 2, 4), torch.nan)
     assert len(assign_hungarian(torch.zeros(1, 1, 2, 1), boxes, truth, labels).image) == 2
+
+
+def test_pairs_cost_as_little_as_scipys() -> None:
+    random = np.random.default_rng(0)
+    for case in range(400):
+        size = tuple(random.integers(0, 13, 2))
+        kinds = (
+            random.normal(size=size), random.integers(0, 3, size), np.zeros(size),
+            np.where(random.random(size) < 0.3, 1e6, random.normal(size=size)),
+        )  # fmt: skip
+        cost = kinds[case % 4]
+        pairs = cheapest_pairs(torch.from_numpy(np.asarray(cost, dtype=np.float64)))
+        rows, columns = [row for row, _ in pairs], [column for _, column in pairs]
+        assert rows == sorted(set(rows))
+        assert len(rows) == len(set(columns)) == min(size)
+        assert cost[rows, columns].sum() == pytest.approx(cost[linear_sum_assignment(cost)].sum())
 
 
 def test_denoising_queries_by_hand() -> None:
