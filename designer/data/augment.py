@@ -15,6 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
+from designer.data.records import Crowd
 from designer.data.transforms import PAD, as_boxes, colour
 from designer.graph.training import TrainingSettings
 
@@ -26,12 +27,18 @@ SMALLEST = 2.0
 
 @dataclass
 class Sample:
-    """An image with its objects: uint8 [3, H, W], boxes [N, 4] corners in pixels, labels [N], masks uint8 [N, H, W]."""
+    """An image with its objects: uint8 [3, H, W], boxes [N, 4] corners in pixels, labels [N], masks uint8 [N, H, W].
+
+    `areas` [N] are what the annotations say of an original that is not augmented, 0 where they do not; `crowds` those
+    on it, with runs for outlines where masks are wanted.
+    """
 
     image: Tensor
     boxes: Tensor
     labels: Tensor
     masks: Tensor | None = None
+    areas: Tensor | None = None
+    crowds: tuple[Crowd, ...] = ()
 
     def chosen(self, keep: Tensor) -> Sample:
         """With some of the objects."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from designer.data.errors import DataError
-from designer.data.records import Outline, Part, Record, hold_out
+from designer.data.records import Crowd, Outline, Part, Record, hold_out
 
 
 def read_coco(
@@ -76,6 +77,8 @@ def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
     boxes: dict[Any, list[tuple[float, float, float, float]]] = {i: [] for i in images}
     labels: dict[Any, list[int]] = {i: [] for i in images}
     outlines: dict[Any, list[Outline | None]] = {i: [] for i in images}
+    areas: dict[Any, list[float]] = {i: [] for i in images}
+    crowds: dict[Any, list[Crowd]] = {i: [] for i in images}
     part = Part([])
     for annotation in raw["annotations"]:
         number, image_id, category = (annotation.get(key) for key in ("id", "image_id", "category_id"))
@@ -85,22 +88,33 @@ def read_annotations(path: Path, root: Path) -> tuple[Part, list[str]]:
             raise DataError(
                 f"Annotation {number} has category {category}, which is not listed. Mend it, or add the category.", path
             )
-        if annotation.get("iscrowd"):
-            continue
         x, y, w, h = box_of(annotation, f"Annotation {number}", path)
+        if annotation.get("iscrowd") and w > 0 and h > 0:
+            outline = outline_of(annotation.get("segmentation"), number, path)
+            crowds[image_id].append(Crowd(index[category], (x, y, x + w, y + h), outline))
+            continue
         if w <= 0 or h <= 0:
             part.notes.append(f"{path}: annotation {number} has no area ({w:g} x {h:g}) and is left out.")
             continue
         boxes[image_id].append((x, y, x + w, y + h))
         labels[image_id].append(index[category])
         outlines[image_id].append(outline_of(annotation.get("segmentation"), number, path))
+        areas[image_id].append(_area_of(annotation.get("area")))
     named = {key: str(image.get("file_name") or "") for key, image in images.items()}
     if unnamed := [key for key, name in named.items() if not name]:
         raise DataError(f"Image {unnamed[0]} has no file_name. Add it.", path)
     folder = image_folder(path, root, list(named.values()))
     for key, name in named.items():
-        part.records.append(Record(folder / name, tuple(boxes[key]), tuple(labels[key]), outlines=tuple(outlines[key])))
+        objects = tuple(boxes[key]), tuple(labels[key])
+        told = Record(folder / name, *objects, outlines=tuple(outlines[key]), areas=tuple(areas[key]))
+        part.records.append(replace(told, crowds=tuple(crowds[key])))
     return part, [str(c["name"]) for c in categories]
+
+
+def _area_of(value: Any) -> float:
+    """Pixels of an object; 0 for what is none, as programs write that do not know."""
+    known = isinstance(value, (int, float)) and math.isfinite(value) and value > 0
+    return float(value) if known else 0.0
 
 
 def is_id(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from designer.data.images import Cache, NoCache, make_cache, read_fitted, read_i
 from designer.data.items import COLLATE, Item, SampledItems
 from designer.data.masks import quarter, rasterise, to_runs, with_outlines
 from designer.data.readers import read_parts
-from designer.data.records import Part, Record
+from designer.data.records import Crowd, Part, Record
 from designer.data.semantic import BACKGROUND, MaskDataset, ShapesMaps
 from designer.data.transforms import letterbox, letterbox_masks, resized_to_fit
 from designer.graph.training import DataSettings, TrainingSettings
@@ -111,7 +111,7 @@ class BoxItems(SampledItems[Sample]):
     """Images with boxes, and masks where wanted: each fits the model's input, the longer side exactly."""
 
     def augmentation(self, training: TrainingSettings) -> Augment:
-        return Augment(training, self.size, self.fitting, self.count)
+        return Augment(training, self.size, self.another, self.count)
 
     def untouched(self, sample: Sample, name: str) -> Item:
         return fitted(sample, self.size, name)
@@ -150,17 +150,30 @@ class DetectionDataset(BoxItems):
 
     def load(self, index: int) -> Sample | None:
         image = read_image(self.records[index].path)
-        return Sample(image, *self._objects(index, (image.shape[-2], image.shape[-1]))) if image is not None else None
+        if image is None:
+            return None
+        size = (image.shape[-2], image.shape[-1])
+        return Sample(image, *self._objects(index, size), self._crowds(index, size))
 
     def fitting(self, index: int) -> Sample | None:
         found = read_fitted(self.records[index].path, index, self.size, self.cache)
         if found is None:
             return None
         image, original = found
-        return on_resized(image, original, *self._objects(index, original))
+        return on_resized(image, original, *self._objects(index, original)[:3])
 
-    def _objects(self, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Boxes, labels and masks on the original of a height and width, which boxes are cut at.
+    def _crowds(self, index: int, size: tuple[int, int]) -> tuple[Crowd, ...]:
+        """Those of an image of a height and width; where masks are measured, what they cover or their box as runs."""
+        record = self.records[index]
+        if not self.masks:
+            return record.crowds
+        boxes = ([[x1, y1, x2, y1, x2, y2, x1, y2]] for x1, y1, x2, y2 in (crowd.box for crowd in record.crowds))
+        outlines = [crowd.outline or box for crowd, box in zip(record.crowds, boxes, strict=True)]
+        runs = to_runs(rasterise(outlines, size, False, record.path))
+        return tuple(replace(crowd, outline=run) for crowd, run in zip(record.crowds, runs, strict=True))
+
+    def _objects(self, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """Boxes, labels, masks and areas on the original of a height and width, which boxes are cut at.
 
         Objects without area are left out, as are those that lie outside.
         """
@@ -175,7 +188,8 @@ class DetectionDataset(BoxItems):
         if self.masks:
             outlines = [outline for outline in record.outlines if outline is not None]
             masks = rasterise(outlines, size, record.relative, record.path)[seen]
-        return boxes[seen], torch.tensor(record.labels, dtype=torch.int64)[seen], masks
+        areas = torch.tensor(record.areas or [0.0] * len(seen), dtype=torch.float64)
+        return boxes[seen], torch.tensor(record.labels, dtype=torch.int64)[seen], masks, areas[seen]
 
 
 class ShapesDataset(BoxItems):
@@ -227,6 +241,9 @@ def fitted(sample: Sample, size: tuple[int, int], name: str) -> Item:
     """An item for validation: letterboxed, with the truth in the original's pixels."""
     image, boxes, fit = letterbox(sample.image, sample.boxes, size)
     item = Item(image, boxes, sample.labels, sample.boxes, fit, name)
+    if sample.areas is not None:
+        item.true_areas = sample.areas
+    item.crowds = sample.crowds
     if sample.masks is not None:
         item.masks = quarter(letterbox_masks(sample.masks, fit, size))
         item.true_runs = to_runs(sample.masks)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from designer.data.errors import DataError
 from designer.data.masks import Runs
+from designer.data.records import Crowd
 from designer.data.transforms import Fit, to_float
 from designer.graph.training import TrainingSettings
 
@@ -26,7 +28,9 @@ class Item:
     `boxes` and `labels` are in pixels of the model's input; `true_boxes` in pixels of the original. For segmentation
     `masks` uint8 [N, H/4, W/4] belong to them, and `true_runs` are those of the original, where it is not augmented.
     For semantic segmentation `classes` uint8 [H, W] has each pixel's class, 255 where ignored, and `true_classes` those
-    of the original. `shares` [K] are the probabilities of the classes of an image that is mixed of two.
+    of the original. `shares` [K] are the probabilities of the classes of an image that is mixed of two. `true_areas`
+    are what annotations say of the true boxes' objects, 0 where they do not; empty where none do.
+    `crowds` are those on the original. `why` says why a file was skipped, where that is not the image.
     """
 
     image: Tensor | None
@@ -40,6 +44,9 @@ class Item:
     classes: Tensor = field(default_factory=lambda: torch.zeros(1, 1, dtype=torch.uint8))
     true_classes: Tensor = field(default_factory=lambda: torch.zeros(1, 1, dtype=torch.uint8))
     shares: Tensor | None = None
+    true_areas: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    crowds: tuple[Crowd, ...] = ()
+    why: str = ""
 
 
 @dataclass
@@ -119,6 +126,13 @@ class SampledItems(TrainingItems, Generic[S]):
         """The image as large as fits the model's input; None if it cannot be read."""
         raise NotImplementedError
 
+    def another(self, index: int) -> S | None:
+        """What `fitting` gives for an image that is to be mixed in; None for one whose labels cannot be used, too."""
+        try:
+            return self.fitting(index)
+        except DataError:
+            return None
+
     def untouched(self, sample: S, name: str) -> Item:
         """An item for validation, with the truth of the original."""
         raise NotImplementedError
@@ -134,7 +148,10 @@ class SampledItems(TrainingItems, Generic[S]):
         return self.count
 
     def __getitem__(self, index: int) -> Item:
-        sample = self.load(index) if self.augment is None else self.fitting(index)
+        try:
+            sample = self.load(index) if self.augment is None else self.fitting(index)
+        except DataError as error:  # of its mask or its outlines: passed over like an image that is damaged
+            return Item(None, name=self.name(index), why=error.what)
         if sample is None:
             return Item(None, name=self.name(index))
         if self.augment is None:
@@ -185,7 +202,8 @@ def collate_classification(items: list[Item]) -> Batch:
 
 
 def _readable(items: list[Item]) -> tuple[list[Item], list[str]]:
-    return [i for i in items if i.image is not None], [i.name for i in items if i.image is None]
+    skipped = [f"{i.name} ({i.why})" if i.why else i.name for i in items if i.image is None]
+    return [i for i in items if i.image is not None], skipped
 
 
 def _images(items: list[Item]) -> Tensor:

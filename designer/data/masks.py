@@ -131,4 +131,7 @@ def _only(record: Record, rows: list[int]) -> Record:
     def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(values[i] for i in rows)
 
-    return replace(record, boxes=pick(record.boxes), labels=pick(record.labels), outlines=pick(record.outlines))
+    areas = pick(record.areas) if record.areas else ()
+    return replace(
+        record, boxes=pick(record.boxes), labels=pick(record.labels), outlines=pick(record.outlines), areas=areas
+    )

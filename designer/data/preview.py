@@ -63,7 +63,8 @@ class Previews:
         self._train.epoch.fill_(epoch)
         item = self._train[number]
         if item.image is None:
-            raise DataError("The image cannot be read. Choose another one; the check lists all that are.", item.name)
+            what = item.why or "The image cannot be read."
+            raise DataError(f"{what} Choose another one; the check lists all that cannot be used.", item.name)
         labels = item.labels.tolist()
         if task == "semantic":
             labels = [-1 if name == BACKGROUND else i for i, name in enumerate(self._names)]

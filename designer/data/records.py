@@ -19,6 +19,21 @@ Outline = list[list[float]] | dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Crowd:
+    """Many objects of a class in one annotation: not learned, and what is found there is neither right nor wrong.
+
+    Attributes:
+        label: class index.
+        box: corners in pixels of the original.
+        outline: what it covers, as COCO writes it; None where boxes alone are known.
+    """
+
+    label: int
+    box: tuple[float, float, float, float]
+    outline: Outline | None = None
+
+
+@dataclass(frozen=True)
 class Record:
     """One image.
 
@@ -29,6 +44,8 @@ class Record:
         relative: whether boxes and outlines are fractions 0 to 1.
         outlines: of each box, what its object covers as COCO writes it: polygons [[x1, y1, x2, y2, ...], ...] or runs
             {"size": [height, width], "counts": ...}; None for a box without. Empty where boxes alone are read.
+        areas: of each box, the pixels of its object as annotations tell them, 0 where they do not; empty where none do.
+        crowds: what COCO's annotations call so.
         mask: the file that tells the class of each pixel, for semantic segmentation.
     """
 
@@ -37,6 +54,8 @@ class Record:
     labels: tuple[int, ...] = ()
     relative: bool = False
     outlines: tuple[Outline | None, ...] = ()
+    areas: tuple[float, ...] = ()
+    crowds: tuple[Crowd, ...] = ()
     mask: MaskFile | None = None
 
 

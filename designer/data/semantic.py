@@ -126,7 +126,7 @@ class MapItems(SampledItems[MapSample]):
     """Images with class maps."""
 
     def augmentation(self, training: TrainingSettings) -> MapAugment:
-        return MapAugment(training, self.size, self.fitting, self.count)
+        return MapAugment(training, self.size, self.another, self.count)
 
     def untouched(self, sample: MapSample, name: str) -> Item:
         return fitted_map(sample, self.size, name)

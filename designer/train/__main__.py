@@ -23,6 +23,7 @@ from designer.train import control
 from designer.train.events import EventWriter
 from designer.train.launch import (
     AGAIN,
+    ASKED,
     KEPT,
     Keeper,
     Place,
@@ -112,15 +113,9 @@ def _train(run: RunFolder, place: Place, *, resume: bool) -> int:
     """Alone or as a keeper; the reason of a bad end becomes the run's last event."""
     devices = run.document().training.devices
     if devices * place.nodes == 1:
-        asked: list[bool] = []
-
-        def stop() -> None:
-            asked.append(True)
-            control.write(run, "stop")
-
-        when_asked_to_end(stop)
+        when_asked_to_end(partial(control.write, run, "stop"))
         code, message, hint = _work(run, resume)
-        code = AGAIN if code == 0 and asked else code
+        code = AGAIN if code == 0 and ASKED.is_set() else code
     else:
         code, message, hint = Keeper(run, devices, place, resume).train()
     if message and place.rank == 0:
@@ -155,7 +150,7 @@ def _work(run: RunFolder, resume: bool) -> tuple[int, str, str]:
     except NetwrightError as error:
         return 2, str(error), ""
     except KeyboardInterrupt:
-        return 2, "Interrupted. Resume goes on from the last checkpoint.", ""
+        return 2, f"Interrupted. {run.resume_words()}", ""
     except OSError as error:
         if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
             return _unexpected(run, error)

@@ -93,8 +93,8 @@ def load_last(path: Path) -> tuple[dict[str, Any] | None, str]:
 def load(path: Path) -> dict[str, Any]:
     """Reads a checkpoint: tensors and plain values only.
 
-    Keys: `model` and `ema` (state dicts), `optimizer`, `step`, `epoch`, `batch`, `best`, `rng`, `task`, `class_names`,
-    `pretrained` (names of parameters that were loaded before training).
+    Keys: `model` and `ema` (state dicts), `optimizer`, `step`, `epoch`, `batch`, `best`, `rng`, `scaler`, `task`,
+    `class_names`, `pretrained` (names of parameters that were loaded before training).
 
     Raises:
         RunError: when it is missing, damaged or holds more than plain values.

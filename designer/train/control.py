@@ -22,9 +22,15 @@ def take(run: Worked) -> str | None:
     """The command that was left, if any; it is gone after that."""
     if not run.control_path.exists():
         return None
+    command = peek(run)
+    run.control_path.unlink(missing_ok=True)
+    return command
+
+
+def peek(run: Worked) -> str | None:
+    """The command that was left, if any; it stays there."""
     try:
         command = json.loads(run.control_path.read_text(encoding="utf-8"))["command"]
     except (OSError, ValueError, KeyError, TypeError):
-        command = None
-    run.control_path.unlink(missing_ok=True)
+        return None
     return command if command in get_args(Command) else None

@@ -31,6 +31,9 @@ KEPT = "NETWRIGHT_KEPT"
 AGAIN = 75
 """Exit code of a run that a signal ended after a checkpoint: start it again with --resume (EX_TEMPFAIL)."""
 
+ASKED = threading.Event()
+"""Set once a signal has asked this process for its end."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -150,7 +153,7 @@ class Keeper:
         except ChildFailedError as error:
             return self._reason(error)
         except SignalException:
-            hint = "Resume goes on from the last checkpoint."
+            hint = self.run.resume_words()
             said = self._said(lambda node: node != self.place.rank)
             return said or (1, "The processes on another machine have ended.", hint)
         finally:
@@ -199,7 +202,7 @@ class Keeper:
             f"Process {rank} of {self.devices * self.place.nodes} (on {socket.gethostname()}) {how}, "
             "so the others were ended too."
         )
-        hint = f"Resume goes on from the last checkpoint. {self.run.log_path} may say more."
+        hint = f"{self.run.resume_words()} {self.run.log_path} may say more."
         tell_failure(self.run, self.place.rank, 1, message, hint)
         return 1, message, hint
 
@@ -227,6 +230,7 @@ def when_asked_to_end(action: Callable[[], None]) -> None:
     def handle(number: int, _frame: object) -> None:
         if os.getpid() != owner:
             os._exit(128 + number)
+        ASKED.set()
         action()
 
     for name in ("SIGTERM", "SIGUSR1"):

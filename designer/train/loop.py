@@ -15,7 +15,7 @@ import torch
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 
-from designer.data.dataset import Shares, load_dataset, make_loader
+from designer.data.dataset import CHECK, Shares, load_dataset, make_loader
 from designer.data.items import Batch
 from designer.engine.compile import compile_document
 from designer.engine.pretrained import load_pretrained
@@ -24,6 +24,7 @@ from designer.graph.unused import without_effect
 from designer.train import checkpoint, control
 from designer.train.auto_batch import choose_batch
 from designer.train.checks import check_classes, misfits
+from designer.train.company import takes_one, with_company
 from designer.train.compiling import try_compile
 from designer.train.environment import record_environment
 from designer.train.events import EventWriter
@@ -36,6 +37,7 @@ from designer.train.processes import Processes, check_group, make_accelerator, s
 from designer.train.quality import save_quality
 from designer.train.run import RunError, RunFolder
 from designer.train.samples import save_samples
+from designer.train.stopping import stop_ends_process
 from designer.train.tasks import BEST, evaluate, task_of
 from designer.train.trackers import NoTrackers, Trackers
 from designer.train.trial import Trial
@@ -43,6 +45,8 @@ from designer.train.weights import Whole, make_weights
 
 EVENT_EVERY = 0.1
 """Seconds between step events; the first steps and the last of each epoch are always told."""
+NAMED = 8
+"""Files that a sentence about skipped ones names."""
 
 
 class Diverged(NetwrightError):
@@ -107,6 +111,8 @@ class Trainer:
         self.step = self.epoch = self.batch = 0
         self.best: float | None = None
         self.since_best = 0
+        self._skipped: set[str] = set()
+        self._one_is_enough: bool | None = None
         self.resumed_from: int | None = None
         if resume:
             self._restore(saved)
@@ -167,11 +173,13 @@ class Trainer:
         self._unfreeze()
         self.compiled.train()
         self._told = self._clock = time.perf_counter()
-        self._images = 0
+        self._images, started = 0, self.batch
         skipped: list[str] = []
         for number, batch in self._batches():
             self.batch = number
             batch, weight = self.group.filled(batch, self.task, self.compiled.image_size)
+            if len(batch.items) == 1 and not self._takes_one():
+                batch = with_company(batch, self.splits.train, self.task, self.step)
             if len(batch.images):
                 loss, parts = self._train_step(batch, weight)
                 self._images += len(batch.items) * self.group.count
@@ -187,7 +195,19 @@ class Trainer:
                 return False
         for names in self.group.gather(skipped):
             self._say_skipped(names)
+        used = self.group.agree(sum(self.group.gather(self._images)))
+        if not used and started == 0:
+            raise NetwrightError(f"Not one of the training images can be used. {CHECK}")
         return True
+
+    def _takes_one(self) -> bool:
+        """Whether a batch may have one image, as the last of an epoch; tried out once it has."""
+        if self._one_is_enough is None:
+            alike = isinstance(self.weights, Whole) and not (self.settings.sync_norm and self.group.count > 1)
+            assert self.compiled.train_model is not None
+            trial = Trial(self.compiled, self.splits.train, self.task, self.accelerator) if alike else None
+            self._one_is_enough = trial is None or takes_one(self.compiled.train_model, trial)
+        return self._one_is_enough
 
     def _compile(self) -> None:
         """Tries torch.compile where it is wanted, and says what came of it."""
@@ -195,8 +215,14 @@ class Trainer:
             self.events.write("note", message="Compiling the model; the first step takes up to some minutes.")
             trial = Trial(self.compiled, self.splits.train, self.task, self.accelerator)
             batch = -(-min(self.settings.batch, len(self.splits.train)) // self.group.count)  # type: ignore[arg-type]
-            self.fast, text = try_compile(self.network, trial, batch)
+            with stop_ends_process(self.run, self._say_stopped, first=self.group.is_first):
+                self.fast, text = try_compile(self.network, trial, batch)
+                self.group.agree(None)  # all watch until the last is done
             self.events.write("note" if self.fast is not None else "warning", message=text)
+
+    def _say_stopped(self) -> None:
+        self.events.write("stopped", step=self.step, epoch=self.epoch)
+        self.trackers.close()
 
     def _unfreeze(self) -> None:
         """Lets frozen nodes learn from the epoch on that the settings say."""
@@ -204,8 +230,11 @@ class Trainer:
             self.events.write("unfrozen", step=self.step, epoch=self.epoch, nodes=nodes)
 
     def _say_skipped(self, names: list[str]) -> None:
-        if names:
-            text = f"Skipped {len(names)} unreadable image(s): {', '.join(names)}"
+        """Names what cannot be used, each once: it is met in every epoch."""
+        if new := [name for name in names if name not in self._skipped]:
+            self._skipped.update(new)
+            more = f" and {len(new) - NAMED} more" if len(new) > NAMED else ""
+            text = f"Skipped {len(new)} image(s) that cannot be used: {', '.join(new[:NAMED])}{more}"
             self.events.write("warning", message=text, step=self.step)
 
     def _batches(self) -> Iterator[tuple[int, Batch]]:
@@ -275,6 +304,7 @@ class Trainer:
             on_quality=lambda quality, values: save_quality(
                 self.run.evaluation_path, quality, values, self.epoch, self.step
             ),
+            on_skipped=self._say_skipped,
         )  # fmt: skip
         self.compiled.train()
         value = float(metrics[BEST[self.task]])
@@ -373,6 +403,7 @@ class Trainer:
             "step": self.step, "epoch": self.epoch, "batch": self.batch,
             "best": self.best, "since_best": self.since_best,
             "rng": rngs,
+            "scaler": scaler.state_dict() if (scaler := self.accelerator.scaler) is not None else None,
             "task": self.task, "class_names": self.splits.class_names, "pretrained": self.pretrained,
         }  # fmt: skip
         if self.group.is_first:
@@ -389,6 +420,8 @@ class Trainer:
         except (RuntimeError, ValueError, KeyError) as error:
             text = str(error).splitlines()[0]
             raise RunError(f"{self.run.last_path} does not fit the run's document ({text}). Start a new run.") from None
+        if self.accelerator.scaler is not None and state.get("scaler"):  # of half precision: else it is sought anew
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.best, self.since_best = state["best"], state["since_best"]
         rngs = state["rng"] if isinstance(state["rng"], list) else [state["rng"]]

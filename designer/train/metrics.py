@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from torch import Tensor
 
 from designer.data.class_maps import IGNORED
 from designer.data.masks import Runs, area_of
+from designer.data.records import Crowd
 from designer.train.quality import ImageBoxes, classification_quality, detection_quality, iou_parts, pixel_quality
 
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
+TOP = 5
+"""First places among which a class is sought, beside the first alone."""
 
 
 class CocoMap:
@@ -33,7 +37,8 @@ class CocoMap:
 
     def add(
         self, size: tuple[int, int], truth: Tensor, truth_labels: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor,
-        masks: tuple[list[Runs], list[Runs]] | None = None,
+        masks: tuple[list[Runs], list[Runs]] | None = None, areas: Tensor | None = None,
+        crowds: Sequence[Crowd] = (),
     ) -> None:  # fmt: skip
         """Adds one image.
 
@@ -45,6 +50,9 @@ class CocoMap:
             scores: [N] 0..1.
             labels: [N] class indices.
             masks: run lengths of the M true masks and of the N found ones.
+            areas: [M] of the true objects as their annotations tell them, by which COCO calls them small, medium or
+                large; that of the mask, else of the box, counts where one is 0, and where there are none.
+            crowds: what is found on one of its class is neither right nor wrong; with runs as outlines beside masks.
         """
         number = len(self._images) + 1
         self._images.append({"id": number, "height": size[0], "width": size[1]})
@@ -54,7 +62,14 @@ class CocoMap:
                      "bbox": [x1, y1, w, h], "area": w * h}  # fmt: skip
             if masks is not None:
                 entry.update(segmentation=masks[0][i], area=area_of(masks[0][i]))
+            if areas is not None and len(areas) and areas[i] > 0:
+                entry["area"] = float(areas[i])
             self._truths.append(entry)
+        for crowd in crowds:
+            x1, y1, x2, y2 = crowd.box
+            entry = {"id": len(self._truths) + 1, "image_id": number, "category_id": crowd.label + 1, "iscrowd": 1,
+                     "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}  # fmt: skip
+            self._truths.append({**entry, "segmentation": crowd.outline} if masks is not None else entry)
         triples = zip(boxes.tolist(), scores.tolist(), labels.tolist(), strict=True)
         for i, ((x1, y1, x2, y2), score, label) in enumerate(triples):
             entry = {"image_id": number, "category_id": label + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score}
@@ -129,19 +144,19 @@ def _corners(entries: list[dict[str, Any]]) -> tuple[Any, Any]:
 
 
 class TopK:
-    """Share of images whose class is the first, or among the first five, by score."""
+    """Share of images whose class is the first, or among the first five, by score; of five classes or fewer all are."""
 
     def __init__(self, class_names: list[str] | None = None) -> None:
-        self.images = self.first = self.fifth = 0
+        self.images = self.first = self.fifth = self.classes = 0
         self.class_names = class_names or []
         self._true: list[int] = []
         self._said: list[int] = []
 
     def add(self, scores: Tensor, labels: Tensor) -> None:
         """Adds a batch: scores [B, K], labels [B]."""
-        ranked = scores.topk(min(5, scores.shape[1]), 1).indices
+        ranked = scores.topk(min(TOP, scores.shape[1]), 1).indices
         hit = ranked == labels[:, None]
-        self.images += len(labels)
+        self.images, self.classes = self.images + len(labels), scores.shape[1]
         self.first += int(hit[:, :1].sum())
         self.fifth += int(hit.any(1).sum())
         self._true += labels.tolist()
@@ -151,12 +166,14 @@ class TopK:
         """Adds the images of another one."""
         self.images, self.first = self.images + other.images, self.first + other.first
         self.fifth += other.fifth
+        self.classes = max(self.classes, other.classes)
         self._true += other._true
         self._said += other._said
 
     def compute(self) -> dict[str, Any]:
         total = max(1, self.images)
-        return {"top1": self.first / total, "top5": self.fifth / total}
+        values = {"top1": self.first / total}
+        return {**values, "top5": self.fifth / total} if self.classes > TOP else values
 
     def quality(self) -> dict[str, Any]:
         """Figures of each class and the confusion matrix (`quality.py`)."""

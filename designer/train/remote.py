@@ -26,7 +26,7 @@ from designer.graph.model import GraphData
 from designer.graph.named_files import BESIDE, weight_files, with_weights
 from designer.graph.storage import read, write, write_text
 from designer.train import control
-from designer.train.events import EventWriter
+from designer.train.events import EventTail, EventWriter
 from designer.train.hosts import Host, HostError
 from designer.train.queue import start_next
 from designer.train.run import RunFolder, process_of, record_process
@@ -217,7 +217,11 @@ class Mirror:
 
     def _gone(self) -> None:
         """The trainer there is no more, and its last word came long ago."""
-        hint = f"Resume goes on from its last checkpoint. {self.folder}/trainer.log there may say why."
+        saved = any(e["type"] == "checkpoint" and not e.get("best") for e in EventTail(self.run.events_path).read())
+        todo = (
+            "goes on from its last checkpoint" if saved else "starts from the beginning: no checkpoint was written yet"
+        )
+        hint = f"Resume {todo}. {self.folder}/trainer.log there may say why."
         self._say("error", f"The trainer on {self.host.title()} is gone and did not say why.", hint)
         self._end = "error"
 

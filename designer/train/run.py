@@ -84,6 +84,20 @@ class RunFolder:
         """The document as it was when the run began."""
         return read(self.graph_path)
 
+    def can_resume(self) -> bool:
+        """Whether it has a checkpoint to go on from: `last.pt` or the one before it, here or on its host."""
+        return self.remote_path.is_file() or any(
+            path.is_file() for path in (self.last_path, self.last_path.with_name("previous.pt"))
+        )
+
+    def resume_words(self) -> str:
+        """What resuming it would do."""
+        if self.remote_path.is_file():
+            return "Resume goes on with it on its host."
+        if self.can_resume():
+            return "Resume goes on from the last checkpoint."
+        return "No checkpoint was written yet, so Resume starts from the beginning."
+
     def weights(self) -> Path:
         """The best checkpoint, else the last. Raises RunError when there is none yet."""
         for path in (self.best_path, self.last_path):

@@ -142,7 +142,8 @@ def run_info(
         state = STATES.get(event["type"], state)
     if state == "idle" and starts:
         state = "running"
-    if alive and state not in ACTIVE:
+    begun = not newest or _stamp(run.process_path)[1] > newest[-1]["time"] * 1e9
+    if alive and state not in ACTIVE and begun:  # else its end was told, and the process is about to leave
         state = "starting"
     elif not alive and (queued or state in ("idle", *ACTIVE)):
         state = "queued" if queued else "died"

@@ -73,6 +73,7 @@ def evaluate(
     model: nn.Module, loader: DataLoader[Any], task: str, class_names: list[str], device: torch.device,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     on_quality: Callable[[dict[str, Any], dict[str, Any]], None] = lambda quality, values: None,
+    on_skipped: Callable[[list[str]], None] = lambda names: None,
     processes: Processes | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Metrics of a model in eval mode over a loader, as its task's measure names them, and `images`.
@@ -85,13 +86,14 @@ def evaluate(
         device: where the model is.
         on_batch: is told how many batches are done and how many there are.
         on_quality: is given the figures of each class, confusion matrix and curves, and the metrics.
+        on_skipped: is given the names of the images that cannot be used, and are not measured.
         processes: those that share the loader's batches; the first of them puts together what they found.
     """
     group = processes or Processes()
     training = model.training
     model.eval()
     measure = make_measure(task, class_names)
-    images = 0
+    images, skipped = 0, list[str]()
     total = len(loader)
     batch: Batch
     for done, batch in enumerate(loader, 1):
@@ -107,14 +109,16 @@ def evaluate(
                     measure.add(found, item.true_classes)
             else:
                 _add_detections(measure, detect(model, inputs), batch)
+        skipped += batch.skipped
         on_batch(done, total)
     model.train(training)
     values: dict[str, Any] = {}
-    if shares := group.gather((measure, images)):
-        for other, _ in shares[1:]:
+    if shares := group.gather((measure, images, skipped)):
+        for other, _, _ in shares[1:]:
             shares[0][0].join(other)  # type: ignore[arg-type]
         measure = shares[0][0]
-        values = {**measure.compute(), "images": sum(count for _, count in shares)}
+        values = {**measure.compute(), "images": sum(count for _, count, _ in shares)}
+        on_skipped([name for _, _, names in shares for name in names])
         on_quality(measure.quality(), values)
     return group.agree(values)
 
@@ -140,4 +144,5 @@ def _add_detections(measure: CocoMap, found: Detections | MaskDetections, batch:
             masks = item.true_runs, found_runs(chosen, item.fit, tuple(batch.images.shape[-2:]))  # type: ignore[arg-type]
         # Truth in validation is not augmented, so item.labels belong to item.true_boxes.
         size = (item.fit.height, item.fit.width)
-        measure.add(size, item.true_boxes, item.labels, item.fit.undo(boxes), scores, labels.long(), masks)
+        found_objects = item.fit.undo(boxes), scores, labels.long()
+        measure.add(size, item.true_boxes, item.labels, *found_objects, masks, item.true_areas, item.crowds)

@@ -73,8 +73,9 @@ def test_what_is_wrong_with_outlines_is_said(tmp_path: Path) -> None:
     part = opened(coco(tmp_path / "c", SQUARE, []))
     assert part.notes == ["1 objects are boxes without outlines and are left out."] * 2
     assert len(part.val[0].labels) == len(part.val[0].masks) == 1
-    with pytest.raises(DataError, match="for 9 x 9 pixels, the image has 20 x 40"):
-        opened(coco(tmp_path / "d", {"size": [9, 9], "counts": [81]})).val[0]
+    item = opened(coco(tmp_path / "d", {"size": [9, 9], "counts": [81]})).val[0]
+    assert item.image is None
+    assert "for 9 x 9 pixels, the image has 20 x 40" in item.why
 
 
 def test_yolo_polygons_are_fractions(tmp_path: Path) -> None:

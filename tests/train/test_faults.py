@@ -4,14 +4,21 @@ import contextlib
 import os
 import random
 import subprocess
+import threading
 import time
 
 import pytest
+import torch
 from PIL import Image
 
-from designer.train import checkpoint
+from designer.cli.runs import follow
+from designer.graph.errors import NetwrightError
+from designer.train import checkpoint, control
 from designer.train.events import EventTail
-from designer.train.run import RunError, RunFolder, start_training
+from designer.train.loop import Trainer
+from designer.train.queue import put_in_queue
+from designer.train.run import RunError, RunFolder, process_of, start_training
+from designer.train.run_list import run_info
 from tests.train.test_training import events_of, wait_for
 
 
@@ -53,6 +60,56 @@ def test_a_run_survives_a_lost_image_a_kill_and_a_damaged_checkpoint(tmp_path, s
     steps = [e["step"] for e in events if e["type"] == "step"]
     assert steps == sorted(set(steps))
     assert checkpoint.load(run.last_path)["step"] == events[-1]["step"] > before
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_said_to_start_over(tmp_path, small_classifier):
+    run = RunFolder.create(tmp_path, small_classifier(epochs=10_000, checkpoint_every=10_000, eval_every=1).data)
+
+    def kill():
+        wait_for(run, "checkpoint")  # the best one, which no run goes on from
+        process_of(run).kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(NetwrightError, match=r"ended unexpectedly.* No checkpoint was written yet, so Resume starts"):
+        follow(run, quiet=True)
+    killer.join()
+    checkpoint.save(run.last_path, {"model": {}})
+    assert run.resume_words() == "Resume goes on from the last checkpoint."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ask", ["stop", "SIGTERM"])
+def test_a_stop_while_compiling_ends_the_run(tmp_path, small_classifier, monkeypatch, ask):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    run = RunFolder.create(tmp_path / "runs", small_classifier(epochs=2, compile=True).data)
+    later = RunFolder.create(tmp_path / "runs", small_classifier(epochs=1).data, "later")
+    process = start_training(run)
+    put_in_queue(later)
+    wait_for(run, "note")
+    if ask == "stop":
+        control.write(run, "stop")
+    else:
+        process.terminate()
+    assert process.wait(60) == (0 if ask == "stop" else 75)
+    told = [(e["type"], e.get("step")) for e in events_of(run) if e["type"] != "warning"]
+    assert told[-1] == ("stopped", 0)  # or a step would have been taken
+    assert run_info(run).state == "stopped"
+    assert not run.control_path.exists()
+    assert not run.reserve_path.exists()
+    wait_for(later, "finished")
+
+
+def test_the_scale_of_half_precision_is_kept(tmp_path, small_classifier):
+    """A GPU without bf16 has one; sought anew after a resume, it would cost steps."""
+    run = RunFolder.create(tmp_path, small_classifier(epochs=1).data)
+    first, second = Trainer(run), Trainer(run)
+    first.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    first.train()
+    second.accelerator.scaler = torch.amp.GradScaler("cpu")
+    second.accelerator.scaler.scale(torch.ones(1))
+    second._restore(checkpoint.load(run.last_path))
+    assert second.accelerator.scaler.get_scale() == 1024.0
 
 
 def test_only_damaged_checkpoints_are_an_error(tmp_path):

@@ -2,15 +2,22 @@
 
 import contextlib
 import io
+import json
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from designer.graph.training import TrainingSettings
-from designer.train.metrics import CocoMap, TopK
+from designer.data.dataset import load_dataset, make_loader
+from designer.data.masks import to_runs
+from designer.graph.training import DataSettings, TrainingSettings
+from designer.train.metrics import NAMES, CocoMap, TopK
 from designer.train.optim import make_optimizer, schedule
+from designer.train.tasks import evaluate
 from designer.train.weights import Average
+from nodes.types import Detections, MaskDetections
 
 
 def test_map_equals_pycocotools():
@@ -65,8 +72,6 @@ def test_mask_map_equals_pycocotools():
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    from designer.data.masks import to_runs
-
     torch.manual_seed(0)
     ours, images, annotations, results = CocoMap(["a", "b"], masks=True), [], [], []
     grid = torch.stack(torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing="ij"))
@@ -110,6 +115,81 @@ def test_mask_map_equals_pycocotools():
     assert set(got["per_class"]) == {"a", "b"}
 
 
+class Finds(nn.Module):
+    """Gives one batch's detections, whatever it sees."""
+
+    def __init__(self, found) -> None:
+        super().__init__()
+        self.found = found
+
+    def forward(self, images):
+        return self.found
+
+
+@pytest.mark.parametrize("task", ["detect", "segment"])
+@pytest.mark.parametrize("crowds", [(), (2, 5)])
+def test_sizes_and_crowds_are_those_that_a_coco_file_tells(tmp_path, task, crowds):
+    """An object's area is its mask's in COCO's files, of any size beside its box; what is in a crowd is passed over."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    g = torch.Generator().manual_seed(0)
+    side, areas = 128, [100.0, 2000.0, 9500.0, 900.0, 12000.0, 1024.5, None, 0]
+    corner = torch.randint(0, 40, (8, 2), generator=g)
+    boxes = torch.cat((corner, corner + torch.randint(20, 88, (8, 2), generator=g)), 1)
+    found = (boxes + torch.randint(-6, 7, boxes.shape, generator=g)).clamp(0, side)
+    scores, labels = torch.rand(8, generator=g), torch.tensor([0, 1] * 4)
+    annotations = []
+    for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        one = {"id": i + 1, "image_id": 1, "category_id": int(labels[i]) + 1, "iscrowd": 0,
+               "bbox": [x1, y1, x2 - x1, y2 - y1], "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]]}  # fmt: skip
+        if i in crowds:
+            inside = np.zeros((side, side), np.uint8)
+            inside[y1:y2, x1:x2] = 1
+            flat = [0, *inside.flatten("F").tolist(), 1 - inside[-1, -1]]
+            ends = [j for j in range(1, len(flat)) if flat[j] != flat[j - 1]]
+            counts = [b - a for a, b in zip([1, *ends], [*ends, len(flat) - 1], strict=True)]
+            one |= {"iscrowd": 1, "segmentation": {"size": [side, side], "counts": [c for c in counts if c]}}
+        annotations.append({**one, "area": areas[i]} if areas[i] is not None else one)
+    Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(tmp_path / "one.png")
+    raw = {"info": {}, "images": [{"id": 1, "file_name": "one.png", "width": side, "height": side}],
+           "annotations": annotations, "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}  # fmt: skip
+    for part in ("train", "val"):
+        (tmp_path / f"{part}.json").write_text(json.dumps(raw))
+    splits = load_dataset(DataSettings(kind="coco", path=str(tmp_path)), (side, side), task)
+    masks = torch.zeros(8, side, side)
+    for mask, (x1, y1, x2, y2) in zip(masks, found.tolist(), strict=True):
+        mask[y1:y2, x1:x2] = 1
+    model = Finds(Detections(found[None].float(), scores[None], labels[None]))
+    if task == "segment":
+        model = Finds(MaskDetections(found[None].float(), scores[None], labels[None], masks[None]))
+    got = evaluate(
+        model, make_loader(splits.val, task, 1, shuffle=False), task, splits.class_names, torch.device("cpu")
+    )
+
+    for annotation in annotations:  # where the file tells nothing, the object itself does
+        if not annotation.get("area"):
+            annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
+    results = [
+        {"image_id": 1, "category_id": int(label) + 1, "score": float(score)}
+        for label, score in zip(labels, scores, strict=True)
+    ]
+    for kind, prefix in (("bbox", ""), *((("segm", "mask_"),) if task == "segment" else ())):
+        extra = [{"segmentation": run} for run in to_runs(masks)]
+        if kind == "bbox":
+            extra = [{"bbox": [x1, y1, x2 - x1, y2 - y1]} for x1, y1, x2, y2 in found.tolist()]
+        with contextlib.redirect_stdout(io.StringIO()):
+            truth = COCO()
+            truth.dataset = raw
+            truth.createIndex()
+            theirs = COCOeval(truth, truth.loadRes([{**r, **e} for r, e in zip(results, extra, strict=True)]), kind)
+            theirs.evaluate()
+            theirs.accumulate()
+            theirs.summarize()
+        for name, value in zip(NAMES, theirs.stats[:6], strict=True):
+            assert got[prefix + name] == pytest.approx(value, abs=1e-6), (kind, name)
+
+
 def test_map_of_nothing():
     empty = CocoMap(["a"])
     assert empty.compute()["map"] == -1.0  # nothing to find
@@ -123,6 +203,10 @@ def test_top_k_by_hand():
     scores = torch.tensor([[9.0, 1, 2, 3, 4, 5], [9.0, 1, 2, 3, 4, 5], [0.0, 9, 8, 7, 6, 5]])
     measure.add(scores, torch.tensor([0, 1, 5]))  # first: top-1; second: last of six; third: fifth
     assert measure.compute() == {"top1": pytest.approx(1 / 3), "top5": pytest.approx(2 / 3)}
+    few, other = TopK(), TopK()
+    other.add(scores[:, :5], torch.tensor([0, 1, 4]))
+    few.join(other)
+    assert few.compute() == {"top1": pytest.approx(1 / 3)}  # of five classes all are among the first five
 
 
 def test_schedule_by_hand():

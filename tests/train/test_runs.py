@@ -55,6 +55,13 @@ def test_a_run_at_a_glance(tmp_path, detector):
     assert (run_info(dead).state, run_info(dead).epoch) == ("died", 1)
     record_process(dead, os.getpid())
     assert run_info(dead).state == "running"
+    record_process(done, os.getpid())
+    assert run_info(done).state == "starting"
+    with done.events_path.open("a") as file:
+        file.write(
+            json.dumps({"type": "finished", "time": time.time() + 1, "step": 8, "epoch": 4, "values": {}}) + "\n"
+        )
+    assert run_info(done).state == "finished", "its end was told; the process is leaving"
     failed = told(tmp_path, detector.data, "failed", ("error", {"message": "no data"}))
     assert run_info(failed).state == "failed"
     with done.events_path.open("a") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,21 @@ from PIL import Image
 
 from designer.cli.runs import evaluate_run as evaluate_command
 from designer.cli.runs import predict_images
+from designer.data.check import check_data
 from designer.data.transforms import Fit, class_map_of
 from designer.export import export_onnx, export_pytorch
 from designer.export.weights import sample_image
 from designer.graph import Document
+from designer.graph.errors import NetwrightError
 from designer.graph.onnx_options import OnnxOptions
 from designer.train.events import EventTail
+from designer.train.loop import Trainer
 from designer.train.metrics import MeanIoU
 from designer.train.predictor import as_json
 from designer.train.run import RunFolder, start_training
 from designer.train.trained import load_trained, predict
 from nodes.sdk.discover import library
+from tests.data.test_class_maps import write_pair
 
 NUCLEI = Path(__file__).parents[1] / "data" / "nuclei"
 TILE = 64
@@ -49,6 +54,47 @@ def shapes() -> Document:
     doc = unet_document(64, 3, channels=8)
     doc.set_data(kind="shapes", classes=2, train_images=16, val_images=4, max_objects=2)
     return doc
+
+
+def test_a_coloured_mask_is_named_and_passed_over(tmp_path):
+    for part, count in (("train", 5), ("val", 2)):
+        for i in range(count):
+            write_pair(tmp_path / "data", f"{part}{i}", (0, 1), part)
+        write_pair(tmp_path / "data", "coloured", ((200, 0, 0), (0, 9, 0)), part)
+    doc = unet_document(32, 2, channels=4)
+    doc.set_data(kind="masks", path=str(tmp_path / "data"))
+    doc.set_training(batch=2, mosaic=1.0, close_mosaic=0)
+    named = {f.file for f in check_data(doc.data.data).findings if "The mask is coloured" in f.what}
+    assert named == {str(tmp_path / "data" / "masks" / part / "coloured.png") for part in ("train", "val")}
+    run = RunFolder.create(tmp_path / "runs", doc.data)
+    assert Trainer(run).train()["images"] == 2
+    said = [e["message"] for e in EventTail(run.events_path).read() if e["type"] == "warning"]
+    said = [text for text in said if "coloured.png (The mask is coloured." in text]
+    assert len(said) == 2  # in training once, however many epochs, and in validation
+    for i in range(5):
+        write_pair(tmp_path / "data", f"train{i}", (0, 7), "train")
+    (tmp_path / "data" / "classes.txt").write_text("a\nb\n")
+    with pytest.raises(NetwrightError, match="training images can be"):
+        Trainer(RunFolder.create(tmp_path / "runs", doc.data)).train()
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_an_image_alone_in_its_batch_is_no_end_of_a_run_with_global_pooling(tmp_path, images):
+    """ASPP normalises what it pools to one value an image; torch refuses to do that with one."""
+    doc = Document.new("Pooled", library().catalogue)
+    nodes = [
+        doc.add("io.image_input", height=32, width=32),
+        doc.add("stem.patch_stem", out_channels=8),
+        doc.add("pooling.aspp", out_channels=8),
+        doc.add("head.fcn_head", num_classes=3),
+    ]
+    for one, other in pairwise(nodes):
+        doc.connect(one, other)
+    doc.set_data(kind="shapes", classes=2, train_images=images, val_images=2, max_objects=2)
+    doc.set_training(batch=2, epochs=2, workers=0, device="cpu", ema=False)
+    run = RunFolder.create(tmp_path, doc.data)
+    assert Trainer(run).train()["images"] == 2
+    assert [e["type"] for e in EventTail(run.events_path).read()][-1] == "finished"
 
 
 def test_mean_iou_by_hand_and_against_a_matrix():
