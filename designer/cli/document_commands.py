@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from designer.cli.options import File, Json
+from designer.cli.options import File, FileOrRun, Json
 from designer.cli.output import clear_errors
 
 document_app = typer.Typer()
@@ -58,18 +58,22 @@ def check(file: File, json: Json = False) -> None:
 
 
 @document_app.command()
-def summary(file: File, json: Json = False) -> None:
+def summary(
+    file: File,
+    parts: Annotated[bool, typer.Option("--parts", help="Also of the components inside composites.")] = False,
+    json: Json = False,
+) -> None:
     """Shapes, parameters, multiply-accumulates and memory of every node."""
     from designer.cli.documents import summarise
 
     with clear_errors():
-        summarise(file, json)
+        summarise(file, json, parts)
 
 
 @document_app.command()
 def diff(
-    a: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],
-    b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    a: FileOrRun,
+    b: FileOrRun,
     picture: Annotated[
         Path | None, typer.Option(help="Draw both as one picture, .svg or .png.", show_default=False)
     ] = None,
@@ -114,7 +118,7 @@ def merge_driver(
 
 @document_app.command()
 def advise(
-    file: Annotated[Path, typer.Argument(help="A .netwright document.", show_default=False)],
+    file: File,
     goal: Annotated[Literal["auto", "scratch", "fine-tune"], typer.Option(help="What the training is for.")] = "auto",
     apply: Annotated[bool, typer.Option("--apply", help="Write the advised settings into the document.")] = False,
     json: Json = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,9 @@ from designer.graph.templates import load_template
 from designer.graph.templates import templates as all_templates
 
 if TYPE_CHECKING:
-    from designer.engine.propagate import Propagation
+    from designer.engine.analysis import Cost
+    from designer.engine.propagate import NodeResult, Propagation
+    from nodes.sdk.build import Info
     from nodes.sdk.spec import ComponentSpec, Param
 
 
@@ -100,11 +103,12 @@ def _limits(param: Param) -> str:
 
 def load_and_propagate(file: Path) -> tuple[Document, Propagation, list[Problem]]:
     """Opens a document and runs its shapes. The problems are the document's own and the engine's, errors first."""
+    document = Document.load(file)  # before torch, which takes seconds: it may be no document
     from designer.engine.propagate import propagate
     from nodes.sdk.discover import library
 
     registry = library()
-    document = Document.load(file, registry.catalogue)
+    document.catalogue = registry.catalogue
     result = propagate(document.data, registry)
     order = {"error": 0, "warning": 1, "advice": 2}
     return document, result, sorted(result.problems, key=lambda p: order[p.severity])
@@ -128,27 +132,25 @@ def check_document(file: Path, as_json: bool) -> None:
         raise typer.Exit(2)
 
 
-def summarise(file: Path, as_json: bool) -> None:
+def summarise(file: Path, as_json: bool, with_parts: bool = False) -> None:
+    """Prints a row for each node, or with parts one for each component inside it."""
     document, result, problems = load_and_propagate(file)
+    from designer.engine.parts import parts
+
     if errors := [p for p in problems if p.severity == "error"]:
         raise fail(f"{file} cannot run: {errors[0].message} `netwright check {file}` lists all.")
+    inside = parts(document.data, result) if with_parts else {}
     if as_json:
-        print_json({"file": str(file), **result.to_json()})
+        told = {node: [part.to_json() for part in own] for node, own in inside.items()}
+        print_json({"file": str(file), **result.to_json(), **({"parts": told} if with_parts else {})})
         return
     rows = []
     for node_id in document.order():
         node, found = document.node(node_id), result.nodes[node_id]
-        shapes = ", ".join(_shape(info) for info in found.outputs.values())
-        rows.append(
-            (
-                node.title,
-                node.component,
-                shapes,
-                count(found.params),
-                giga(found.macs),
-                megabytes(found.activation_bytes),
-            )
-        )
+        rows += [
+            _layer_row(" › ".join([node.title, *part.path]), part.spec.id, part.outcome.outputs, part.outcome.cost)
+            for part in inside.get(node_id, ())
+        ] or [_layer_row(node.title, node.component, found.outputs, found)]
     columns = ("node", "component", "output", "parameters", "GMACs", "activations")
     table(document.data.name, columns, rows, right=columns[3:])
     totals = result.totals
@@ -158,6 +160,11 @@ def summarise(file: Path, as_json: bool) -> None:
         f"{giga(totals['macs'])} GMACs, {megabytes(totals['activation_bytes'])} of activations an image",
         highlight=False,
     )
+
+
+def _layer_row(title: str, component: str, outputs: Mapping[str, Info], cost: Cost | NodeResult) -> tuple[str, ...]:
+    shapes = ", ".join(map(_shape, outputs.values()))
+    return title, component, shapes, count(cost.params), giga(cost.macs), megabytes(cost.activation_bytes)
 
 
 def diff_documents(a: Path, b: Path, as_json: bool, picture: Path | None = None, *, dark: bool = False) -> None:
@@ -176,6 +183,8 @@ def diff_documents(a: Path, b: Path, as_json: bool, picture: Path | None = None,
         console.print(one.text, highlight=False, markup=False, soft_wrap=True)
     if not found:
         console.print("No difference: both train alike.")
+    if picture is not None:
+        console.print(f"Wrote {picture}.", highlight=False, markup=False, soft_wrap=True)
 
 
 def draw_differences(a: GraphData, b: GraphData, picture: Path, dark: bool) -> None:

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from designer.cli.options import File, Json
+from designer.cli.options import File, FileOrRun, Json, there
 from designer.cli.output import clear_errors
 
 exchange_app = typer.Typer()
 
 Weights = Annotated[
     Path | None,
-    typer.Option(help="A run folder, a checkpoint or a .safetensors file.", show_default=False),
+    typer.Option(help="A run folder, a checkpoint or a .safetensors file.", show_default=False, callback=there),
 ]
 
 
@@ -34,7 +34,10 @@ def inspect(
 def weights(
     file: File,
     checkpoint: Annotated[
-        Path, typer.Argument(help="A .safetensors, a .pt of plain tensors, or a run folder.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A .safetensors, a .pt of plain tensors, or a run folder.", show_default=False, callback=there
+        ),
     ],
     write: Annotated[bool, typer.Option("--write", help="Make the document start from what fits.")] = False,
     json: Json = False,
@@ -48,7 +51,7 @@ def weights(
 
 @exchange_app.command()
 def finetune(
-    base: Annotated[Path, typer.Argument(help="A run folder, or a .netwright document.", show_default=False)],
+    base: FileOrRun,
     data: Annotated[str, typer.Option(help="KIND:PATH, such as yolo:data.yaml, or shapes:2.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The document to write.", show_default=False)],
     weights: Annotated[
@@ -72,7 +75,10 @@ def finetune(
 @exchange_app.command(name="import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="An ONNX file, a Python file, or a model table in YAML.", show_default=False)
+        Path,
+        typer.Argument(
+            help="An ONNX file, a Python file, or a model table in YAML.", show_default=False, callback=there
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="The document; here by default.", show_default=False)] = None,
     scale: Annotated[str, typer.Option(help="Table: which of its scales, such as n.")] = "",
@@ -92,7 +98,7 @@ def import_(
 
 @exchange_app.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="A .netwright document or a run folder.", show_default=False)],
+    file: FileOrRun,
     to: Annotated[
         Literal["pytorch", "onnx", "pt2", "weights"],
         typer.Option(help="A PyTorch folder, an ONNX file, a torch.export program, or safetensors."),

@@ -16,17 +16,18 @@ def export_model(
     file: Path, to: str, out: Path | None, weights: Path | None, options: dict[str, Any], as_json: bool
 ) -> None:
     """Exports a document, or a run with its best weights. `options` are those of an ONNX file."""
-    from designer import export
     from designer.graph.onnx_options import onnx_options
-    from nodes.sdk.discover import library
 
     chosen = onnx_options(**options)
     if file.is_dir():
         run = RunFolder.open(file)
-        document, weights, stem = Document(run.document(), library().catalogue), weights or run.path, file.name
-        place = file
+        document, weights, stem, place = Document(run.document()), weights or run.path, file.name, file
     else:
-        document, stem, place = Document.load(file, library().catalogue), file.stem, file.parent
+        document, stem, place = Document.load(file), file.stem, file.parent
+    from designer import export  # torch, which takes seconds, once there is something to export
+    from nodes.sdk.discover import library
+
+    document.catalogue = library().catalogue
     target = out or place / (stem + SUFFIX[to])
     if to == "onnx":
         report: Any = export.export_onnx(document.data, target, weights, options=chosen)

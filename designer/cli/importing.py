@@ -24,12 +24,17 @@ def import_model(file: Path, out: Path | None, scale: str, name: str, size: str,
     except NotTrusted as error:
         raise NetwrightError(f"{error} Then repeat the command with --trust.") from None
     Document(found.document).save(target)
-    totals = propagate(found.document).totals
+    worked_out = propagate(found.document)
+    totals = worked_out.totals
     if as_json:
         print_json({"path": str(target), "params": totals["params"], "notes": found.notes, "report": found.report})
         return
     layers = len(found.document.nodes)
-    console.print(f"Wrote {target}: {layers} nodes, {count(totals['params'])} parameters.", soft_wrap=True)
+    known = sum(result.status == "ok" for result in worked_out.nodes.values())
+    size = f"{count(totals['params'])} parameters"
+    if known < layers:  # what follows a placeholder has no shapes, and is not counted
+        size += f" in the {known} whose shapes are known"
+    console.print(f"Wrote {target}: {layers} nodes, {size}.", soft_wrap=True)
     for line in found.lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     for note in found.notes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from designer.cli.output import console, count, print_json, table
 from designer.model_files.opened import open_model
+from designer.ui.wording import memory
 
 SHOWN = 40
 """Tensors that are listed; `--json` has all."""
@@ -18,7 +19,7 @@ def inspect_file(file: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    facts = {"file": file, "format": found["format"], "size": size_text(found["bytes"])}
+    facts = {"file": file, "format": found["format"], "size": memory(found["bytes"])}
     if "ir_version" in found:
         opsets = ", ".join(f"{domain} {version}" for domain, version in found["opsets"].items())
         facts |= {"operators": opsets, "IR version": found["ir_version"], "nodes": count(found["nodes"])}
@@ -30,22 +31,13 @@ def inspect_file(file: Path, as_json: bool) -> None:
     if found.get("ops"):
         table("\nOperators", ("operator", "nodes"), found["ops"].items(), right=("nodes",))
     tensors = found["tensors"]
-    rows = ((t["name"], t["dtype"], _shape(t["shape"]), size_text(t["bytes"]), t["problem"]) for t in tensors[:SHOWN])
+    rows = ((t["name"], t["dtype"], _shape(t["shape"]), memory(t["bytes"]), t["problem"]) for t in tensors[:SHOWN])
     if tensors:
         table(f"\n{len(tensors)} tensors", ("name", "type", "shape", "size", ""), rows, right=("size",))
     if len(tensors) > SHOWN:
         console.print(f"… and {len(tensors) - SHOWN} more; --json lists all.", highlight=False)
     for note in found.get("notes", ()):
         console.print(f"Note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def size_text(size: float) -> str:
-    """Bytes as `12.3 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.3g} {unit}"
 
 
 def _value(value: dict[str, Any]) -> tuple[str, str, str]:

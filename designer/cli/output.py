@@ -12,7 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
+PIPED_WIDTH = 160
+"""Columns of what goes to a file or another program: the line of a table is better not broken there."""
+
+console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 errors = Console(stderr=True)
 
 

@@ -172,7 +172,7 @@ def follow(run: RunFolder, *, resume: bool = False, quiet: bool = False, place: 
     elif process.returncode != 0:
         raise NetwrightError(
             f"The trainer ended unexpectedly (exit code {process.returncode}). "
-            f"`netwright train --resume {run.path}` goes on from the last checkpoint; {run.log_path} may say why."
+            f"`netwright train --resume {run.path}`: {run.resume_words()} {run.log_path} may say why."
         )
     return show.metrics
 

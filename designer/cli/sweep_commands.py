@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 import typer.core
 
-from designer.cli.options import Json
+from designer.cli.options import Json, PerhapsFile
 from designer.cli.output import clear_errors, fail
 
 
@@ -29,7 +29,7 @@ sweep_app = typer.Typer(
 
 @sweep_app.command("run")
 def sweep_run(
-    file: Annotated[Path | None, typer.Argument(help="A .netwright document.", show_default=False)] = None,
+    file: PerhapsFile = None,
     param: Annotated[
         list[str] | None,
         typer.Option(

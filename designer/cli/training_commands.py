@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from designer.cli.options import File, Json
+from designer.cli.options import File, Json, PerhapsFile, Run
 from designer.cli.output import clear_errors, fail
 
 training_app = typer.Typer()
@@ -17,7 +17,7 @@ Devices = Annotated[int | None, typer.Option(min=1, help="GPUs, or CPU processes
 
 @training_app.command()
 def train(
-    file: Annotated[Path | None, typer.Argument(help="A .netwright document.", show_default=False)] = None,
+    file: PerhapsFile = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.", show_default=False)] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     name: Annotated[str, typer.Option(help="Name of the run; made from the document's by default.")] = "",
@@ -93,7 +93,7 @@ def hosts(
 
 
 @training_app.command()
-def fetch(run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]) -> None:
+def fetch(run: Run) -> None:
     """Bring checkpoints, samples and logs of a run that trains on a host, as they are now."""
     from designer.cli.cluster import fetch_run
 
@@ -131,7 +131,7 @@ def runs(
 
 @training_app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: Run,
     speed: Annotated[bool, typer.Option(help="Measure latency and throughput too.")] = True,
     json: Json = False,
 ) -> None:
@@ -144,7 +144,7 @@ def evaluate(
 
 @training_app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: Run,
     images: Annotated[
         list[Path], typer.Argument(help="Image files or folders; a video; or camera:0.", show_default=False)
     ],

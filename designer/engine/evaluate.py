@@ -9,18 +9,18 @@ import dataclasses
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
-from designer.engine.analysis import Cost, deployed, run
+from designer.engine.analysis import Cost, run, weigh
 from designer.engine.layers import watch
 from designer.engine.protocol import Cancelled
 from nodes.sdk.build import ImageSize, Info, TensorInfo, in_port_order, make, resolve, shape_text
-from nodes.sdk.builder import Composite, Ref, SubNode, spec_of
+from nodes.sdk.builder import Composite, Ref, Subgraph, SubNode, spec_of
 from nodes.sdk.errors import BadInput
 from nodes.sdk.spec import ComponentSpec, PortKind
 
@@ -77,15 +77,15 @@ class _Recent(Generic[T]):
 
 
 class Cache:
-    """Outcomes by (component, parameters, what arrives, image size); meta modules and their deployed counts by
-    constructor arguments; reaches of outputs by component, parameters and what arrives with which reach.
+    """Outcomes by (component, parameters, what arrives, image size); meta modules and what they weigh by constructor
+    arguments; reaches of outputs by component, parameters and what arrives with which reach.
     """
 
     def __init__(self, largest: int = 20_000) -> None:
         self.outcomes: _Recent[Outcome] = _Recent(largest)
         self.reaches: _Recent[Any] = _Recent(largest)
         # A module outlives its outcome: when only the image size changes, nothing is built anew, which halves the time.
-        self.modules: _Recent[tuple[nn.Module, int]] = _Recent(largest // 10)
+        self.modules: _Recent[tuple[nn.Module, Cost]] = _Recent(largest // 10)
 
 
 def _as_kind(info: Info, kind: PortKind) -> Info:
@@ -146,8 +146,8 @@ class Evaluator:
             derived = {p.name: kwargs[p.name] for p in spec.params if p.derived}
             if isinstance(declared, Composite):
                 return dataclasses.replace(self._parts(declared, kwargs, inputs, image_size), derived=derived)
-            module, fused = self.module(declared, params, kwargs, inputs, image_size)
-            outputs, cost = run(spec, module, inputs, fused)
+            module, weight = self.module(declared, params, kwargs, inputs, image_size)
+            outputs, cost = run(spec, module, inputs, weight)
             for port, info in outputs.items():
                 if isinstance(info, TensorInfo) and 0 in info.shape:
                     raise BadInput(f"its output {port} is empty ({shape_text(info)})", code="small", other="1")
@@ -165,13 +165,13 @@ class Evaluator:
         kwargs: Mapping[str, Any],
         inputs: Mapping[str, Info],
         image_size: ImageSize | None,
-    ) -> tuple[nn.Module, int]:
-        """The component on the meta device, and its parameters once fused; made once for equal arguments."""
+    ) -> tuple[nn.Module, Cost]:
+        """The component on the meta device, and what it weighs; made once for equal arguments."""
         key = (declared, tuple(kwargs.items()))
         if (found := self.cache.modules.get(key)) is None:
             with torch.device("meta"):
                 module = make(declared, params, inputs, image_size)
-                found = module, deployed(module)
+                found = module, weigh(module)
             watch(module)
             self.cache.modules.put(key, found)
         return found
@@ -182,17 +182,21 @@ class Evaluator:
         subgraph = declared.expand(list(inputs), kwargs)
         infos: dict[Ref, Info] = {Ref("", port): inputs[port] for port in subgraph.inputs}
         cost = Cost()
-        for part in subgraph.nodes:
-            outcome = self._part(part, infos, image_size)
+        for part, _arriving, outcome in self.through(subgraph, infos, image_size):
             if outcome.failure is not None:
                 failure = outcome.failure
                 return Outcome(failure=dataclasses.replace(failure, path=(part.name, *failure.path)))
-            infos.update({Ref(part.name, port): info for port, info in outcome.outputs.items()})
             cost += outcome.cost
         ports = declared.__component__.outputs
         outputs = {p.name: _as_kind(infos[subgraph.outputs[p.name]], p.kind) for p in ports}
         return Outcome(outputs, cost)
 
-    def _part(self, part: SubNode, infos: Mapping[Ref, Info], image_size: ImageSize | None) -> Outcome:
-        arriving = {port: infos[ref] for port, ref in part.inputs.items()}
-        return self(part.declared, part.params, arriving, image_size)
+    def through(
+        self, subgraph: Subgraph, infos: dict[Ref, Info], image_size: ImageSize | None
+    ) -> Iterator[tuple[SubNode, dict[str, Info], Outcome]]:
+        """Each part with what arrives at it and its outcome. `infos` has the graph's inputs and gets the outputs."""
+        for part in subgraph.nodes:
+            arriving = {port: infos[ref] for port, ref in part.inputs.items()}
+            outcome = self(part.declared, part.params, arriving, image_size)
+            infos.update({Ref(part.name, port): info for port, info in outcome.outputs.items()})
+            yield part, arriving, outcome

@@ -21,6 +21,7 @@ METHODS = (
     "catalogue",
     "propagate",
     "expand",
+    "parts",
     "receptive_field",
     "user_files",
     "suggestions",

@@ -236,6 +236,12 @@ class Server:
 
         return expand_node(_document(document), node, self._cache)
 
+    def _parts(self, request: Request, document: dict[str, Any]) -> Any:
+        from designer.engine.parts import parts
+
+        found = parts(_document(document), cache=self._cache, cancelled=request.cancelled.is_set)
+        return {node: [part.to_json() for part in inside] for node, inside in found.items()}
+
     def _receptive_field(self, request: Request, document: dict[str, Any], node: str) -> Any:
         from designer.engine.receptive import reaches
 

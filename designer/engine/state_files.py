@@ -14,6 +14,7 @@ from torch import Tensor
 
 from designer.graph.errors import NetwrightError
 from designer.train.run import RunFolder
+from nodes.weights.rows import unfused
 
 WRAPPINGS = ("state_dict", "model_state_dict", "ema_state_dict", "model", "ema", "net", "params", "module")
 """Under which names programs keep the weights beside optimizer and epoch."""
@@ -53,7 +54,7 @@ def read_state(path: Path, who: str = "") -> State:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return State(path, load_file(path))
+            return State(path, unfused(load_file(path)))
         held = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise NetwrightError(f"{before}there is no file {path}. Choose where its weights are.") from None
@@ -63,7 +64,7 @@ def read_state(path: Path, who: str = "") -> State:
     if not tensors:
         raise NetwrightError(f"{before}{path} holds no tensors by name. A plain state_dict is needed.")
     names = held.get("class_names", ()) if isinstance(held, dict) else ()
-    return State(path, tensors, [str(n) for n in names] if isinstance(names, (list, tuple)) else [])
+    return State(path, unfused(tensors), [str(n) for n in names] if isinstance(names, (list, tuple)) else [])
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -57,6 +57,7 @@ def test_new_check_summary_and_lists(tmp_path, here):
     facts = json.loads(here("summary", "mine.netwright", "--json").out)
     assert facts["totals"]["params"] == 3_157_200
     assert "3,157,200" in here("summary", "mine.netwright").out
+    assert "Backbone › stage1 › c2f" in here("summary", "mine.netwright", "--parts").out
     assert "exists already" in here("new", "mine", code=2).err
     listed = json.loads(here("templates", "--json").out)
     assert {t["name"] for t in listed} >= {"quick-start", "resnet50"}
@@ -183,7 +184,7 @@ def test_an_unreadable_image_is_named_skipped_and_counted(tmp_path, quick):
     folder = yolo(tmp_path / "data")
     (folder / "images" / "train" / "1.png").write_bytes(b"this is no picture")
     said = run("train", quick, "--data", f"yolo:{folder}", cwd=tmp_path).stdout
-    assert "Skipped 1 unreadable image(s)" in said
+    assert "Skipped 1 image(s) that cannot be used" in said
     assert "1.png" in said
 
 
@@ -207,3 +208,15 @@ def test_diff_says_what_was_changed(tmp_path, quick):
     found = json.loads(run("diff", quick, quick, "--json", cwd=tmp_path).stdout)
     assert found["equal"]
     assert found["differences"] == []
+
+
+def test_a_file_that_is_not_there_is_said_before_torch_is_loaded(tmp_path):
+    code = (
+        "import sys\nfrom designer.cli.app import app\n"
+        "for words in 'check', 'export', 'summary', 'train', 'sweep run', 'evaluate', 'advise', 'import':\n"
+        "    try:\n        app([*words.split(), 'none.netwright'])\n"
+        "    except SystemExit as end:\n        print(end.code, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["2 False"] * 8
+    assert done.stderr.count("none.netwright: There is no such file.") == 8

@@ -129,6 +129,10 @@ def test_ready_then_catalogue_shapes_inside_and_templates(window):
     assert [n["name"] for n in inside["nodes"]] == ["stem", "stage1", "stage2", "stage3", "stage4", "sppf"]
     assert inside["outputs"]["p5"] == ["sppf", "out"]
     assert inside["wires"][0] == {"source": "", "source_port": "x", "target": "stem", "target_port": "x"}
+    parts = client.call("parts", asked(document))[backbone.id]
+    assert [p["path"] for p in parts[:3]] == [["stem"], ["stage1", "down"], ["stage1", "c2f"]]
+    for figure in ("params", "deployed", "macs", "activation_bytes"):
+        assert sum(p[figure] for p in parts) == result["nodes"][backbone.id][figure]
     assert "quick-start" in [t["name"] for t in client.call("templates")]
 
 

@@ -254,6 +254,41 @@ def test_wrong_sizes_still_reach_torch_through_the_norms():
     assert analysis._NORMS
 
 
+def map_of(*shape, **options):
+    return torch.empty(*shape, device="meta", **options)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: map_of(1, 8, 4, 4) + map_of(1, 8, 4, 4),
+        lambda: map_of(1, 8, 4, 4) + map_of(1, 8, 1, 1),
+        lambda: map_of(1, 8, 4, 4) * 2,
+        lambda: torch.add(map_of(4), map_of(4, dtype=torch.float64), alpha=2),
+        lambda: map_of(2, 8, 4, 4).mul(map_of(4, 4, 2, 8).permute(2, 3, 0, 1)),
+        lambda: torch.cat([map_of(1, 8, 4, 4), map_of(1, 3, 4, 4)], 1),
+        lambda: torch.cat([map_of(1, 8, 4, 4), map_of(1, 8, 4, 2), map_of(1, 8, 4, 1)], -1),
+        lambda: torch.cat([map_of(3), map_of(4, dtype=torch.float64)]),
+        lambda: torch.cat([map_of(0), map_of(2, 2)]),
+        lambda: torch.cat([map_of(2, 8, 4, 4).to(memory_format=torch.channels_last)] * 2, 1),
+        lambda: torch.cat([map_of(2, 8, 4, 4), map_of(2, 8, 3, 4)], 1),
+        lambda: torch.cat([map_of(2, 8), map_of(2, 8)], 2),
+        lambda: torch.cat([map_of()]),
+    ],
+)
+def test_operators_answered_without_torch_give_what_torch_gives(call):
+    def said():
+        try:
+            made = call()
+        except Exception as error:
+            return type(error), str(error)
+        return made.shape, made.dtype, made.stride()
+
+    want = said()
+    with _Macs():
+        assert said() == want
+
+
 def test_what_propagates_compiles_to_the_same_shapes():
     """The composites' own path through the cache agrees with modules that are really built and run."""
     for name in ("quick-start", "shapes-classifier"):
