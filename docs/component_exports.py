@@ -116,11 +116,11 @@ def row(component: str) -> str:
     return f"| {component} | {own} | {digest(component)} |"
 
 
-def exported(data: GraphData, options: OnnxOptions) -> tuple[PytorchReport, OnnxReport]:
+def exported(data: GraphData, options: OnnxOptions, scale: float = 1.0) -> tuple[PytorchReport, OnnxReport]:
     """What a document's exports say of themselves, with drawn weights; the files are not kept."""
     with tempfile.TemporaryDirectory() as place:
         weights = Path(place) / "w.safetensors"
-        draw_weights(data, weights)
+        draw_weights(data, weights, scale)
         folder = export_pytorch(data, Path(place) / "code", weights)
         return folder, export_onnx(data, Path(place) / "m.onnx", weights, options=options)
 

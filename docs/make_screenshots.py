@@ -90,7 +90,7 @@ def main() -> None:
         wait(app, lambda: True)
         take(window, "yolov8n-fit")
         window.canvas.zoom_100()
-        window.canvas.centre_on(window.workspace.document.order()[5])
+        window.canvas.centre_on(window.workspace.document.order()[6])
         wait(app, lambda: True)
         take(window, "yolov8n-near")
         show_data(app, window)

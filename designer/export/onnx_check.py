@@ -86,8 +86,8 @@ def structured(names: Sequence[str], values: Sequence[Tensor]) -> Any:
 def compare(expected: Any, got: Any, names: Sequence[str], *, of_head: bool = True) -> Difference:
     """Compares what torch gave with what another runtime gave; `names` are those of the outputs.
 
-    The maps of a model that ends in no head can be of any size, sums of dozens of blocks in the hundreds: where the
-    largest value is over 1, their difference is told in parts of it.
+    The maps of a model that ends in no head can be of any size, sums of dozens of blocks in the hundreds, as can mask
+    coefficients and prototypes: where the largest value is over 1, their difference is told in parts of it.
 
     A score of some size that is 0 in the other was cut there, by a comparison of two values that are nearly equal
     (CenterNet keeps peaks alone): it counts as unmatched. Below that, runtimes differ in where a sigmoid becomes 0.
@@ -111,7 +111,7 @@ def _in_order(expected: Any, got: Any, names: Sequence[str], of_head: bool) -> D
     count = lost = 0
     for name, a, b in zip(names, flat_tensors(expected), flat_tensors(got), strict=True):
         apart = (a.detach().double() - b.double()).abs()  # a learned tensor that is an output asks for gradients
-        if not of_head and a.numel():
+        if a.numel() and (not of_head or name.endswith(("coefficients", "prototypes"))):
             apart /= max(1.0, float(a.detach().abs().max()))
         count += a.numel()
         if name.endswith("scores"):

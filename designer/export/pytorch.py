@@ -33,10 +33,10 @@ TRAINS = {"classify": "train_classify.py", "semantic": "train_semantic.py"}
 """What trains a task whose data is not COCO's."""
 EXPORTED = "Exported by Netwright"
 WRITTEN = {path.name for path in STANDALONE.glob("*.py")} | {
-    "__pycache__", "layers", "model.py", "predict.py", "pyproject.toml", "README.md", "requirements.txt", "train.py",
-    "weights.safetensors",
+    ".mypy_cache", ".ruff_cache", "__pycache__", "layers", "letterbox.py", "model.py", "predict.py", "pyproject.toml",
+    "README.md", "requirements.txt", "train.py", "weights.safetensors",
 }  # fmt: skip
-"""What an export may have at its top, and the next one replaces."""
+"""What an export may have at its top, also one of an earlier version, and the next one replaces."""
 TOOLS = """[tool.ruff]
 line-length = 120
 
@@ -126,17 +126,15 @@ def _write(folder: Path, text: str, needed: list[tuple[str, str]], compiled: Com
     task = compiled.heads[0].task if compiled.heads else ""
     if task:
         shutil.copy(STANDALONE / f"predict_{task}.py", folder / "predict.py")
+        for name in ("files.py", "images.py"):
+            shutil.copy(STANDALONE / name, folder)
         (folder / "loop.py").write_text(_loop(data.training), encoding="utf-8")
         shutil.copy(STANDALONE / TRAINS.get(task, "train_coco.py"), folder / "train.py")
-        if task != "classify":
-            shutil.copy(STANDALONE / "letterbox.py", folder)
         if task not in TRAINS:
             shutil.copy(STANDALONE / "coco.py", folder)
     requirements = ["torch>=2.11", "torchvision>=0.26", "safetensors", "pillow"]
     if (folder / "layers" / "backbones" / "timm_backbone.py").exists():
         requirements.append("timm")
-    if (folder / "layers" / "assign" / "hungarian.py").exists():
-        requirements.append("scipy")  # to train it further
     (folder / "pyproject.toml").write_text(TOOLS, encoding="utf-8")
     (folder / "requirements.txt").write_text("\n".join([*requirements, ""]), encoding="utf-8")
     (folder / "README.md").write_text(_readme(data.name, task), encoding="utf-8")

@@ -13,6 +13,7 @@ from designer.export.code import Written, class_name, class_text, record_shapes
 from designer.export.formatting import format_code
 from designer.export.weights import sample_image
 from designer.graph.document import Document
+from designer.graph.errors import EditError
 from designer.graph.grouping import group_nodes, title_for
 from designer.graph.model import GraphData
 from nodes.sdk.discover import library
@@ -35,6 +36,12 @@ def code_of(data: GraphData, nodes: Iterable[str]) -> str:
     data = data.model_copy(deep=True)
     inputs = {n.id for n in data.nodes if n.component in catalogue and catalogue[n.component].role == "input"}
     chosen = [n for n in data.nodes if n.id in set(nodes) - inputs]
+    for node in chosen:
+        if node.component in catalogue and catalogue[node.component].role != "layer":
+            raise EditError(
+                f"{node.title or node.component} is no layer: heads and what follows leave with the whole model. "
+                "Select layers alone, or export a PyTorch folder."
+            )
     for node in chosen:  # what they are set to in this document is not part of their code
         node.frozen, node.weights = False, ""
     document = Document(data, catalogue)

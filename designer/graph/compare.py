@@ -72,7 +72,8 @@ def differences(a: GraphData, b: GraphData) -> list[Difference]:
     kept = {node.id for node in matched.values()}
     for new in sorted(b.nodes, key=lambda n: order_b[n.id]):
         if new.id not in kept:
-            found.append(Difference("node", f"{_name(new, order_b)} added", new.id, new=new.component))
+            text = f"{_name(new, order_b)} added{_between(new, b)}"
+            found.append(Difference("node", text, new.id, new=new.component))
     found += _of_wires(a, b, matched)
     found += _of_composites(a, b)
     found += _of_section("training", a.training.model_dump(), b.training.model_dump())
@@ -117,6 +118,19 @@ def _name(node: Node, places: Mapping[str, int]) -> str:
     return f"{_title(node)} ({node.component}, layer {places[node.id]})"
 
 
+def _between(node: Node, data: GraphData) -> str:
+    """` after Backbone.p5, before Neck.p5`: where a node is wired."""
+    titles = {one.id: _title(one) for one in data.nodes}
+    before = [f"{titles[w.source]}.{w.source_port}" for w in data.wires if w.target == node.id and w.source in titles]
+    after = [f"{titles[w.target]}.{w.target_port}" for w in data.wires if w.source == node.id and w.target in titles]
+    sides = [f"{word} {_few(ends)}" for word, ends in (("after", before), ("before", after)) if ends]
+    return " " * bool(sides) + ", ".join(sides)
+
+
+def _few(ends: list[str]) -> str:
+    return " and ".join(ends) if len(ends) <= 2 else f"{ends[0]} and {len(ends) - 1} more"
+
+
 def _title(node: Node) -> str:
     return node.title or node.component
 
@@ -153,7 +167,7 @@ def _value(value: Any) -> str:
 
 
 def _of_wires(a: GraphData, b: GraphData, matched: Mapping[str, Node]) -> Iterable[Difference]:
-    """Wires between nodes that are in both: those of a node that came or went say nothing new."""
+    """Wires between nodes that are in both: those of a node that came are said with it."""
     back = {new.id: old for old, new in matched.items()}
     before = {w.ends: w for w in a.wires if w.source in matched and w.target in matched}
     after: dict[tuple[str, str, str, str], Wire] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from designer.graph.errors import CannotConnect
+from designer.graph.problems import kind_words
 from nodes.sdk.spec import ComponentSpec, Port, base_port
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def refusal(document: Document, source: Node, source_port: str, target: Node, ta
         return problem
     if output is not None and entered is not None and not fits(output, entered):
         return (
-            f"{source.title} gives {output.kind}, {target.title} takes {entered.kind}. "
-            f"Wire a node that gives {entered.kind}."
+            f"{source.title} gives {kind_words(output.kind)}, {target.title} takes {kind_words(entered.kind)}. "
+            f"Wire a node that gives {kind_words(entered.kind)}."
         )
     if document._index.reaches(target.id, source.id):
         return f"This would close a loop: {target.title} already leads to {source.title}."

@@ -8,6 +8,13 @@ from typing import Any, Literal
 
 Severity = Literal["error", "warning", "advice"]
 
+_SINGLE = {"map": "a map", "vector": "a vector", "wave": "a wave", "spectrogram": "a spectrogram", "any": "anything"}
+
+
+def kind_words(kind: str) -> str:
+    """What flows through a port, as it stands in a sentence: `a map`, `tokens`, `mask predictions`."""
+    return _SINGLE.get(kind, kind.replace("_", " "))
+
 
 @dataclass(frozen=True)
 class Fix:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from designer.graph.drawn import missing_parts
 from designer.graph.model import GraphData, Node
-from designer.graph.problems import Fix, Problem
+from designer.graph.problems import Fix, Problem, kind_words
 from designer.graph.view import topological
 from nodes.sdk.spec import ComponentSpec, Param, base_port
 
@@ -128,9 +128,10 @@ def _ports(
         message = f"{target.title} has no input {in_name!r} (it has {names}). Wire another one."
         yield Problem("error", message, target.id, in_name, "port", remove)
     if output and entered and output.kind != entered.kind and "any" not in (output.kind, entered.kind):
+        wanted, given = kind_words(entered.kind), kind_words(output.kind)
         message = (
-            f"{target.title}: input {in_name} takes {entered.kind}, {source.title} gives {output.kind}. "
-            f"Wire a node that gives {entered.kind}."
+            f"{target.title}: input {in_name} takes {wanted}, {source.title} gives {given}. "
+            f"Wire a node that gives {wanted}."
         )
         yield Problem("error", message, target.id, in_name, "kind", remove)
 
@@ -168,7 +169,8 @@ def _missing_inputs(wired: set[str], node: Node, spec: ComponentSpec) -> Iterato
     for port in spec.inputs:
         if port.name not in wired:
             name = port.name + (".0" if port.variadic else "")
-            message = f"{node.title}: input {port.name} is not wired. Drag a wire from a node that gives {port.kind}."
+            given = kind_words(port.kind)
+            message = f"{node.title}: input {port.name} is not wired. Drag a wire from a node that gives {given}."
             yield Problem("error", message, node.id, name, "missing")
 
 

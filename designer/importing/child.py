@@ -49,7 +49,9 @@ def build(path: Path, name: str) -> nn.Module:
     module = _run(path)
     found = getattr(module, name, None) if name else _only(module, path)
     if found is None:
-        raise ImportFailed(f"{path}: it defines no {name!r}. It has: {', '.join(_candidates(module)) or 'no model'}.")
+        raise ImportFailed(f"{path}: it defines no {name!r}. It has: {_offered(module) or 'no model'}.")
+    if isinstance(found, type) and issubclass(found, nn.Module) and not _needs_nothing(found):
+        raise ImportFailed(f"{path}: {_without_arguments(found)}")
     try:
         built = found if isinstance(found, nn.Module) else found()
     except (Exception, SystemExit) as error:  # whatever the user's code raises
@@ -88,22 +90,46 @@ def _candidates(module: ModuleType) -> list[str]:
     return sorted(found, key=lambda name: found[name])
 
 
+def _unfinished(module: ModuleType) -> list[type]:
+    """Module classes of the file that need arguments; the last is most likely the whole model, made of the others."""
+    own = (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)
+    return [value for value in own if issubclass(value, nn.Module) and not _needs_nothing(value)]
+
+
 def _needs_nothing(value: Any) -> bool:
+    return not _needed(value)
+
+
+def _needed(value: Any) -> list[str]:
+    """The arguments without which something cannot be called; "..." where nobody can tell."""
     try:
         given = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
-        return False
-    return all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in given)
+        return ["..."]
+    return [p.name for p in given if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def _offered(module: ModuleType) -> str:
+    unfinished = [f"{one.__name__} (needs {', '.join(_needed(one))})" for one in _unfinished(module)]
+    return ", ".join([*_candidates(module), *unfinished])
+
+
+def _without_arguments(model: type) -> str:
+    return (
+        f"{model.__name__} needs {', '.join(_needed(model))}. Add a function that gives it, such as "
+        f"`def build_model(): return {model.__name__}(...)`, and take that."
+    )
 
 
 def _only(module: ModuleType, path: Path) -> Any:
-    names = _candidates(module)
+    names, unfinished = _candidates(module), _unfinished(module)
     usual = [n for n in names if n in ("build_model", "create_model", "get_model", "make_model", "model")]
     chosen = usual[:1] or (names if len(names) == 1 else [])
-    if not chosen:
-        has = f"it has several: {', '.join(names)}. Say which with --object" if names else "it defines no model"
-        raise ImportFailed(f"{path}: {has}.")
-    return getattr(module, chosen[0])
+    if chosen:
+        return getattr(module, chosen[0])
+    if names:
+        raise ImportFailed(f"{path}: it has several: {_offered(module)}. Say which with --object.")
+    raise ImportFailed(f"{path}: {_without_arguments(unfinished[-1]) if unfinished else 'it defines no model.'}")
 
 
 def _told(path: Path, error: BaseException) -> str:

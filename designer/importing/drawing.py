@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from designer.engine.evaluate import Cache, Evaluator
-from designer.importing.operations import Op, OpGraph, said
+from designer.importing.operations import Op, OpGraph
 from nodes.sdk.build import TensorInfo, resolve
 from nodes.sdk.discover import library
 from nodes.sdk.spec import PortKind
@@ -76,6 +76,8 @@ class Drawn:
     recognised: Counter[str] = field(default_factory=Counter)
     placeholders: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    kept: dict[str, list[Op]] = field(default_factory=dict)
+    """Operations that are placeholders, by the reason."""
 
 
 class Drawing:
@@ -220,7 +222,7 @@ class Drawing:
         word = "".join(c if c.isalnum() else "_" for c in op.kind).lower() or "operation"
         self.done.nodes.append(Made(f"imported.{word}", params, inputs, state, op.kind, op.name, len(op.outputs)))
         self.done.placeholders.append(op.kind)
-        self.done.notes.append(f"{said(op)} is a placeholder: {reason}.")
+        self.done.kept.setdefault(reason, []).append(op)
         place = len(self.done.nodes) - 1
         # The batch is taken to come first in what nobody here computes.
         return {

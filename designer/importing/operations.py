@@ -172,8 +172,12 @@ def needed(ops: Sequence[Op], outputs: Iterable[str]) -> list[Op]:
 
 def said(op: Op) -> str:
     """An operation in a message."""
-    kind = f"{op.domain}.{op.kind}" if op.domain else op.kind
-    return f"{kind} {op.name!r}" if op.name else f"a {kind}"
+    return f"{kind_of(op)} {op.name!r}" if op.name else f"a {kind_of(op)}"
+
+
+def kind_of(op: Op) -> str:
+    """The kind of an operation with the domain that defines it, where that is not ONNX."""
+    return f"{op.domain}.{op.kind}" if op.domain else op.kind
 
 
 def axes_of(op: Op, graph: OpGraph) -> list[int]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from designer.graph.model import GraphData, Node, Wire
 from designer.graph.named_files import file_source
 from designer.importing.drawing import Drawn, Made
-from designer.importing.operations import OpGraph
+from designer.importing.operations import OpGraph, kind_of, said
 from designer.importing.table import ImportFailed
 from designer.importing.table_document import COLUMN, LINE
 from nodes.sdk.discover import library
@@ -99,12 +99,26 @@ def to_document(graph: OpGraph, drawn: Drawn) -> ModelImport:
                 target_port=port,
             )  # fmt: skip
             data.wires.append(wire)
-    notes = [*graph.notes, *drawn.notes]
+    notes = [*graph.notes, *drawn.notes, *_kept(drawn)]
     if len(notes) > MOST_NOTES:
         notes = [*notes[:MOST_NOTES], f"And {len(notes) - MOST_NOTES} more notes."]
     return ModelImport(
         data, state, graph.total, graph.folded, drawn.mapped, drawn.recognised, drawn.placeholders, notes
     )
+
+
+def _kept(drawn: Drawn) -> list[str]:
+    """A note for each reason: a detector's suppression alone has over a thousand operations without a component."""
+    notes = []
+    for reason, ops in sorted(drawn.kept.items(), key=lambda item: -len(item[1])):
+        kinds = Counter(map(kind_of, ops)).most_common()
+        names = {kind_of(op): said(op) for op in ops}
+        who = ", ".join(f"{count} {kind}" if count > 1 else names[kind] for kind, count in kinds)
+        are = "is a placeholder" if len(ops) == 1 else "are placeholders"
+        if len(kinds) > 1:
+            are = f"are {len(ops)} placeholders for one reason"
+        notes.append(f"{who} {are}: {reason}.")
+    return notes
 
 
 def _titles(nodes: list[Made]) -> list[str]:

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,8 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path, detector, classifier, 
 def test_an_earlier_export_is_replaced(tmp_path, classifier):
     for _ in range(2):
         report = export_pytorch(classifier.data, tmp_path / "out")
+        (tmp_path / "out" / ".ruff_cache").mkdir()
+        (tmp_path / "out" / "letterbox.py").touch()  # an earlier version wrote it
     assert "model.py" in report.files
     assert "predict.py" in report.files
     assert not [f for f in report.files if "__pycache__" in f]
@@ -234,6 +237,45 @@ def test_a_prediction_takes_the_weights_that_training_wrote(tmp_path, classifier
     assert "required: IMAGE" in run_python(tmp_path / "out", "predict.py").stderr
 
 
+def test_what_is_wrong_with_the_files_of_an_exported_folder_is_said_in_a_line(tmp_path, classifier, detector):
+    out, damaged, empty = tmp_path / "out", tmp_path / "damaged.png", tmp_path / "empty"
+    export_pytorch(classifier.data, out)
+    damaged.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    empty.mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "good.png")
+
+    def last(*words):
+        done = run_python(out, *words)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout, done.stderr.strip().splitlines()[-1]
+
+    printed, said = last("predict.py", tmp_path / "none.png", damaged, tmp_path / "good.png")
+    assert f"{tmp_path / 'none.png'} cannot be read: No such file or directory." in printed
+    assert f"{damaged} cannot be read: it is damaged or no image." in printed
+    assert f"{tmp_path / 'good.png'}: " in printed  # the others are done all the same
+    assert said == "Not read: 2 of the images."
+    assert last("predict.py", empty)[1].startswith(f"{empty} holds no image (.bmp")
+    assert "cannot be read" not in run_python(out, "predict.py", tmp_path / "good.png").stdout
+    weights = ("--weights", damaged)
+    assert last("predict.py", tmp_path / "good.png", *weights)[1].startswith(
+        f"{damaged} holds no weights of this model"
+    )
+    assert last("train.py", tmp_path / "nowhere")[1] == f"{tmp_path / 'nowhere'} does not exist."
+    assert "needs a sub-folder with images for each class" in last("train.py", empty)[1]
+    assert "Not a directory" in last("train.py", "model.py")[1]
+    (empty / "square").mkdir()
+    for i in range(3):
+        shutil.copy(damaged, empty / "square" / f"{i}.png")
+    said = last("train.py", empty, "--workers", "1")[1]
+    assert said.endswith("cannot be read: it is damaged or no image. Replace it or take it out of the data.")
+    shutil.rmtree(out)
+    export_pytorch(detector.data, out)
+    (tmp_path / "notes.json").write_text('{"images": []}')
+    said = last("train.py", empty, tmp_path / "notes.json")[1]
+    assert said == f"{tmp_path / 'notes.json'} is no COCO annotation file: KeyError('categories')"
+
+
 def test_standalone_masks_follow_the_image(tmp_path):
     standalone = str(Path(designer.export.__file__).parent / "standalone")
     notes = write_coco(tmp_path / "images", 1)
@@ -288,7 +330,7 @@ def test_a_selection_as_code(detector):
     with torch.no_grad():
         compiled.model(image)
         assert all(torch.equal(a, b) for a, b in zip(module(image), seen, strict=True))
-    with pytest.raises(EditError, match="heads and what follows stay outside"):
+    with pytest.raises(EditError, match=r"Head is no layer: .* Select layers alone, or export a PyTorch folder"):
         code_of(detector.data, [ids["Neck"], ids["Head"]])
 
 

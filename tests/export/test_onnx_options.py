@@ -178,11 +178,13 @@ def test_predictions_that_a_head_has_chosen_may_change_places_and_nothing_else()
     assert compare(ours, other, MaskPredictions._fields).scores > 0.1
 
 
-def test_maps_of_no_head_are_compared_in_parts_of_their_largest_value():
+def test_maps_are_compared_in_parts_of_their_largest_value():
     ours, theirs = torch.tensor([[200.0, -400.0]]), torch.tensor([[200.0, -399.0]])
     assert compare(ours, theirs, ["out"]).scores == 1.0
     assert compare(ours, theirs, ["out"], of_head=False).scores == 1 / 400
     assert compare(ours / 800, theirs / 800, ["out"], of_head=False).scores == pytest.approx(1 / 800)
+    masks = [MaskPredictions(torch.zeros(1, 2, 4), torch.zeros(1, 2, 1), c[None], c[None]) for c in (ours, theirs)]
+    assert compare(*masks, MaskPredictions._fields).scores == 1 / 400
 
 
 def test_a_model_may_differ_by_what_rounding_does_to_it_and_no_more(tmp_path):

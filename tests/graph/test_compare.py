@@ -56,7 +56,9 @@ def test_nodes_that_came_and_went_have_their_place(catalogue):
     block = document.data.nodes[2]
     added = document.add("attention.channel.squeeze_excite", title="SE")
     document.connect(block, added)
-    assert texts(before, document.data) == ["SE (attention.channel.squeeze_excite, layer 4) added"]
+    assert texts(before, document.data) == [
+        f"SE (attention.channel.squeeze_excite, layer 4) added after {block.title}.out"
+    ]
     assert texts(document.data, before) == ["SE (attention.channel.squeeze_excite, layer 4) removed"]
 
 

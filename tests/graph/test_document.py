@@ -82,7 +82,7 @@ def test_what_cannot_be_wired_is_refused_and_nothing_changes(chain):
     for source, target, said in [
         (b, a, "close a loop: a already leads to b"),
         (a, a, "a cannot feed itself"),
-        (vector, a, "Vector gives vector, a takes map"),
+        (vector, a, "Vector gives a vector, a takes a map"),
         (a, image, "has no input"),
     ]:
         with pytest.raises(CannotConnect, match=said):

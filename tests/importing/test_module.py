@@ -62,6 +62,9 @@ def own_list(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
 
 
+SIZED = "from torch import nn\nclass Wide(nn.Module):\n    def __init__(self, width, depth, bias=True): ..."
+
+
 def test_a_file_runs_only_when_it_is_trusted_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", list(sys.path))
     path = tmp_path / "net.py"
@@ -87,6 +90,9 @@ def test_a_file_runs_only_when_it_is_trusted_as_it_is(tmp_path, monkeypatch):
         ("x = 1", "", "it defines no model"),
         ("x = (", "", r"net\.py:1: SyntaxError"),
         (FILE, "Other", "it defines no 'Other'. It has: build_model, Net"),
+        (SIZED, "", "Wide needs width, depth. Add a function that gives it, such as `def build_model"),
+        (SIZED, "Wide", "Wide needs width, depth. Add a function"),
+        (SIZED + "\ndef a(): ...\ndef b(): ...", "", r"several: a, b, Wide \(needs width, depth\). Say which"),
         ("def build():\n    return 3", "build", "gives a int; a torch nn.Module is needed"),
         ("def build():\n    raise SystemExit(4)", "build", r"net\.py:2: SystemExit: 4"),
     ],

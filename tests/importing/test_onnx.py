@@ -128,10 +128,26 @@ def test_what_has_no_component_is_a_placeholder_that_keeps_everything(tmp_path):
     loop = next(n for n in found.data.nodes if n.component == "imported.loop")
     assert "Add" in loop.params["body"]
     assert {w.source for w in found.data.wires if w.target == loop.id} >= {"n1"}
-    assert "other.Fancy 'Fancy_0' is a placeholder: there is no component for it." in found.notes
+    assert found.notes == [
+        "other.Fancy 'Fancy_0', Loop 'Loop_2' are 2 placeholders for one reason: there is no component for it.",
+        "2 Relu are placeholders: the shape of what arrives is not known.",
+    ]
     save_weights(found, tmp_path / "net.safetensors")
     assert {p.code for p in propagate(found.data).errors} == {"unknown_component"}
     assert GraphData.model_validate(found.data.model_dump(mode="json")) == found.data
+
+
+def test_placeholders_are_noted_by_reason_and_kind_with_their_number(tmp_path):
+    m = Maker()
+    x = m.op("Mean", m.op("Fancy", "image", domain="other"))
+    for _ in range(40):
+        x = m.op("NonZero", m.op("Shape", x))
+    found = import_onnx(m.save(tmp_path / "net.onnx", x))
+    assert len(found.placeholders) == 82
+    assert found.notes == [
+        "40 Shape, 40 NonZero, other.Fancy 'Fancy_0' are 81 placeholders for one reason: there is no component for it.",
+        "Mean 'Mean_1' is a placeholder: the shape of what arrives is not known.",
+    ]
 
 
 def test_weights_beside_the_file_and_weights_that_are_missing(tmp_path):

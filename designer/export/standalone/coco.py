@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
-from letterbox import letterbox
+from images import letterbox, read
 
 Item = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -26,23 +26,31 @@ class Coco(Dataset[Item]):
     """
 
     def __init__(self, images: Path, annotations: Path, size: tuple[int, int], masks: bool = False) -> None:
-        facts = json.loads(annotations.read_text(encoding="utf-8"))
-        self.class_names = [c["name"] for c in sorted(facts["categories"], key=lambda c: c["id"])]
-        place = {c["id"]: i for i, c in enumerate(sorted(facts["categories"], key=lambda c: c["id"]))}
+        try:
+            self._take(images, json.loads(annotations.read_text(encoding="utf-8")), masks)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SystemExit(f"{annotations} is no COCO annotation file: {error!r}") from None
+        self.size, self.masks = size, masks
+
+    def _take(self, images: Path, facts: Any, masks: bool) -> None:
+        kinds = sorted(facts["categories"], key=lambda c: c["id"])
+        self.class_names = [c["name"] for c in kinds]
+        place = {c["id"]: i for i, c in enumerate(kinds)}
         self.objects: dict[Any, list[tuple[list[float], int, Any]]] = defaultdict(list)
         for note in facts["annotations"]:
             if not note.get("iscrowd"):
                 outline = note.get("segmentation") if masks else None
+                if isinstance(outline, dict):
+                    raise ValueError("masks as run lengths, which this script does not read; make polygons of them")
                 self.objects[note["image_id"]].append((note["bbox"], place[note["category_id"]], outline))
         self.images = [(images / i["file_name"], i["id"]) for i in facts["images"]]
-        self.size, self.masks = size, masks
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Item:
         path, number = self.images[index]
-        image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
+        image = read(path)
         image, scale, left, top = letterbox(image, self.size)
         found = self.objects[number]
         boxes = torch.tensor([box for box, _, _ in found], dtype=torch.float32).reshape(-1, 4)
@@ -62,8 +70,6 @@ class Coco(Dataset[Item]):
 
     def _mask(self, polygons: Any, scale: float, left: int, top: int) -> Tensor:
         """Polygons in pixels of the image as cells of 4 pixels of the model's input."""
-        if isinstance(polygons, dict):
-            raise SystemExit("This script reads masks as polygons. Convert run lengths to polygons first.")
         height, width = self.size
         canvas = Image.new("L", (width // 4, height // 4))
         for flat in polygons:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from model import load
+from files import load_model
 
 HERE = Path(__file__).parent
 EPOCHS, BATCH = 20, 16
@@ -31,7 +32,11 @@ def settings(what: str, *paths: str) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=RATE, help="learning rate after the warm-up")
     parser.add_argument("--workers", type=int, default=2, help="processes that load images")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    for name in paths:
+        if not getattr(chosen, name).exists():
+            raise SystemExit(f"{getattr(chosen, name)} does not exist.")
+    return chosen
 
 
 def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
@@ -42,6 +47,15 @@ def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.SGD(groups, lr=rate, momentum=0.937, nesterov=True)
+
+
+def _batches(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The batches; an image that cannot be read ends the training with its name."""
+    try:
+        yield from loader
+    except OSError as error:  # a worker's comes with its traceback as text
+        reason = str(error).strip().splitlines()[-1].removeprefix("OSError: ")
+        raise SystemExit(f"{reason} Replace it or take it out of the data.") from None
 
 
 def on(device: str, value: Any) -> Any:
@@ -62,7 +76,7 @@ def train(data: Dataset[Any], chosen: argparse.Namespace, collate: Any = None) -
         collate_fn=collate,
         drop_last=count > chosen.batch,  # a batch norm cannot learn from a batch of one
     )
-    model = load().train().to(chosen.device)
+    model = load_model().train().to(chosen.device)
     optimizer = make_optimizer(model, chosen.rate)
     steps = chosen.epochs * len(loader)
     warm = min(len(loader), steps // 3)
@@ -75,7 +89,7 @@ def train(data: Dataset[Any], chosen: argparse.Namespace, collate: Any = None) -
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     for epoch in range(chosen.epochs):
         total = 0.0
-        for images, targets in loader:
+        for images, targets in _batches(loader):
             losses = model.losses(model(on(chosen.device, images)), on(chosen.device, targets))
             loss = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad()

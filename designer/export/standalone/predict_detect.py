@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.io import write_png
-from torchvision.transforms.v2 import functional
 from torchvision.utils import draw_bounding_boxes
 
-from letterbox import letterbox
-from model import CLASS_NAMES, IMAGE_SIZE, load
+from files import named
+from images import letterbox
+from model import CLASS_NAMES, IMAGE_SIZE
 
 THRESHOLD = 0.25  # lowest score shown
 
@@ -34,13 +30,8 @@ def find(model: torch.nn.Module, image: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    parser.add_argument("--weights", type=Path, help="such as trained.safetensors; by default this folder's")
-    chosen = parser.parse_args()
-    model = load(chosen.weights)
-    for path in chosen.images:
-        image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
+    model, images = named(__doc__)
+    for path, image in images:
         boxes, scores, labels = find(model, image)
         captions = [f"{CLASS_NAMES[k]} {s:.2f}" for k, s in zip(labels.tolist(), scores.tolist(), strict=True)]
         drawn = draw_bounding_boxes(image, boxes, captions, width=2, fill_labels=True) if captions else image

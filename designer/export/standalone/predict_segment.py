@@ -5,19 +5,15 @@ Drawn copies are saved beside the images.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torchvision.io import write_png
-from torchvision.transforms.v2 import functional
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
-from letterbox import letterbox
-from model import CLASS_NAMES, IMAGE_SIZE, load
+from files import named
+from images import letterbox
+from model import CLASS_NAMES, IMAGE_SIZE
 
 THRESHOLD = 0.25  # lowest score shown
 
@@ -49,13 +45,8 @@ def enlarge(masks: Tensor, size: torch.Size, scale: float, left: int, top: int) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    parser.add_argument("--weights", type=Path, help="such as trained.safetensors; by default this folder's")
-    chosen = parser.parse_args()
-    model = load(chosen.weights)
-    for path in chosen.images:
-        image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
+    model, images = named(__doc__)
+    for path, image in images:
         boxes, scores, labels, masks = find(model, image)
         captions = [f"{CLASS_NAMES[k]} {s:.2f}" for k, s in zip(labels.tolist(), scores.tolist(), strict=True)]
         drawn = image

@@ -5,19 +5,15 @@ A coloured copy and the classes are saved beside the images.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torchvision.io import write_png
-from torchvision.transforms.v2 import functional
 from torchvision.utils import draw_segmentation_masks
 
-from letterbox import letterbox
-from model import CLASS_NAMES, IMAGE_SIZE, load
+from files import named
+from images import letterbox
+from model import CLASS_NAMES, IMAGE_SIZE
 
 
 def classes_of(model: torch.nn.Module, image: Tensor) -> Tensor:
@@ -32,13 +28,8 @@ def classes_of(model: torch.nn.Module, image: Tensor) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    parser.add_argument("--weights", type=Path, help="such as trained.safetensors; by default this folder's")
-    chosen = parser.parse_args()
-    model = load(chosen.weights)
-    for path in chosen.images:
-        image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
+    model, images = named(__doc__)
+    for path, image in images:
         classes = classes_of(model, image)
         shown = [i for i, title in enumerate(CLASS_NAMES) if title != "background"]
         masks = torch.stack([classes == i for i in shown])

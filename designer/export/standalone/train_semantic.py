@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from letterbox import letterbox
+from images import letterbox, opened, read
 from loop import settings, train
 from model import CLASS_NAMES, IMAGE_SIZE
 
@@ -34,10 +33,10 @@ class Masks(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         path, mask = self.pairs[index]
-        image = functional.pil_to_tensor(Image.open(path).convert("RGB"))
-        values = torch.from_numpy(np.array(Image.open(mask)))[None]
+        image = read(path)
+        values = torch.from_numpy(np.array(opened(mask)))[None]
         if values.ndim != 3:
-            raise SystemExit(f"{mask} is coloured. Write class indices instead.")
+            raise OSError(f"{mask} is coloured, not class indices.")
         fitted, scale, left, top = letterbox(image, IMAGE_SIZE)
         height, width = (max(1, round(side * scale)) for side in image.shape[-2:])
         small = functional.resize_image(values, [height, width], InterpolationMode.NEAREST_EXACT)
