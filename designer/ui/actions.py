@@ -179,7 +179,7 @@ class Actions:
         self._actions: dict[str, QAction] = {}
         for name, spec in ACTIONS.items():
             action = QAction(spec.text, window)
-            action.setShortcuts(_keys(spec.shortcut))
+            action.setShortcuts(keys_of(spec))
             glyphs.keep_icon(action, spec.glyph)
             if spec.tip:
                 action.setToolTip(spec.tip)
@@ -217,12 +217,13 @@ class Actions:
             self._actions[name].setEnabled(not spec.needs or spec.needs in have)
 
 
-def _keys(shortcut: str | tuple[str, ...] | QKeySequence.StandardKey) -> list[QKeySequence]:
-    """The platform's own keys for a standard action, and those that everybody tries where it has none or others."""
-    if isinstance(shortcut, (str, tuple)):
-        return [QKeySequence(keys) for keys in ((shortcut,) if isinstance(shortcut, str) else shortcut) if keys]
-    found = QKeySequence.keyBindings(shortcut)
-    usual = (QKeySequence(keys) for keys in _USUAL.get(shortcut, ()))
+def keys_of(spec: Spec) -> list[QKeySequence]:
+    """The keys of an action: of a standard one the platform's own, and those that everybody tries."""
+    if isinstance(spec.shortcut, (str, tuple)):
+        keys = (spec.shortcut,) if isinstance(spec.shortcut, str) else spec.shortcut
+        return [QKeySequence(key) for key in keys if key]
+    found = QKeySequence.keyBindings(spec.shortcut)
+    usual = (QKeySequence(keys) for keys in _USUAL.get(spec.shortcut, ()))
     return [*found, *(keys for keys in usual if keys not in found)]
 
 

@@ -31,7 +31,9 @@ _FRAME_MS = 16
 _AHEAD, _FULL, _SLACK = 0.08, 0.8, 0.01
 """Shares of an axis: what it gains when curves outgrow it, what they have to fill of it, what its margin holds."""
 
-_EMPTY = {"epoch": "The first epoch has not ended yet.", "step": "No steps yet."}
+_EMPTY = {
+    "epoch": "The first epoch has not ended yet.", "step": "No steps yet.", "learning rate": "No steps yet.",
+}  # fmt: skip
 
 
 class WholeAxis(pg.AxisItem):
@@ -69,8 +71,17 @@ def _ahead(needed: list[float] | None, had: list[float] | None) -> list[float] |
     return [low - _AHEAD * span * below, high + _AHEAD * span * above]
 
 
+_GAP = 13
+"""Pixels between two entries of a legend."""
+_BESIDE = 15 + _GAP
+"""What an entry takes beside its text: the dot, and the gap to the next."""
+
+
 class Legend(QWidget):
-    """A coloured dot, a name and the last value of each curve; the values give way when there is no room."""
+    """A coloured dot, a name and the last value of each curve.
+
+    Without room the values give way, then the last names, which are counted; the tooltip has all.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,19 +102,34 @@ class Legend(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         shades, metrics = theme.current(), self.fontMetrics()
-        full = [f"{name} {value}" for name, value in self._values]
-        fits = sum(metrics.horizontalAdvance(text) + 28 for text in full) <= self.width()
+        texts, left = self._fitting()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         x = 0
-        for index, text in enumerate(full if fits else [name for name, _ in self._values]):
+        for index, text in enumerate(texts):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(shades.series(index)))
             painter.drawEllipse(QRectF(x, self.height() / 2 - 4, 8, 8))
             painter.setPen(shades.color("text_muted"))
             width = metrics.horizontalAdvance(text)
             painter.drawText(QRectF(x + 13, 0, width + 2, self.height()), Qt.AlignmentFlag.AlignVCenter, text)
-            x += width + 28
+            x += width + _BESIDE
+        if left:
+            painter.setPen(shades.color("text_faint"))
+            place = QRectF(x, 0, self.width() - x, self.height())
+            painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, f"+{left}")
+
+    def _fitting(self) -> tuple[list[str], int]:
+        """The texts for which there is room, and how many are left out."""
+        advance = self.fontMetrics().horizontalAdvance
+        full = [f"{name} {value}".strip() for name, value in self._values]
+        names = [name for name, _ in self._values]
+        for texts in (full, *(names[:count] for count in range(len(names), 0, -1))):
+            left = len(names) - len(texts)
+            needed = sum(advance(text) + _BESIDE for text in texts) - _GAP
+            if needed + (_GAP + advance(f"+{left}") if left else 0) <= self.width():
+                return texts, left
+        return [], len(names)
 
 
 class Plot(QFrame):

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QFrame, QHeaderView, QProgressBar, QTableView, QWidget
 
 from designer.graph.storage import write_text
@@ -113,7 +113,6 @@ class CheckPage(QWidget):
         for place, width in enumerate((92, 150, 44)):
             self.table.setColumnWidth(place, width)
         header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(4, QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 
@@ -144,6 +143,7 @@ class CheckPage(QWidget):
 
     def _on_found(self, findings: list[dict[str, Any]]) -> None:
         self.model.add(findings)
+        self.table.share_width()
 
     def _on_reported(self, report: dict[str, Any]) -> None:
         counts = f"{wording.plural(report['errors'], 'error')}, {wording.plural(report['warnings'], 'warning')}"
@@ -221,6 +221,16 @@ class _Table(QTableView):
         self.verticalHeader().setDefaultSectionSize(24)
         self.setAccessibleName("What the check found")
         self.setToolTip("Double-click: show the image, or open the file. Ctrl+O: open the label file.")
+
+    def share_width(self) -> None:
+        """Give what is wrong and what to do room by what they hold, for one is often much longer than the other."""
+        what, remedy = (max(80, self.sizeHintForColumn(place)) for place in (3, 4))
+        room = self.viewport().width() - sum(self.columnWidth(place) for place in range(3))
+        self.setColumnWidth(4, remedy if what + remedy <= room else max(80, room * remedy // (what + remedy)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.share_width()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Copy):

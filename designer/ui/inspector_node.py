@@ -27,6 +27,9 @@ REST_MS = 300
 SEAL_MS = 800
 """Edits of one parameter closer together than this are one undo step."""
 
+_LOADING = "Loading components…"
+_MISSING = "This component is not installed here. The node and its wires are kept as they are."
+
 
 class NodePage(QWidget):
     """Signals:
@@ -109,13 +112,7 @@ class NodePage(QWidget):
         box.addLayout(column(heading, kind, gap=0))
         box.addLayout(self._problems)
         if self._spec is None:
-            box.addWidget(
-                label(
-                    "This component is not installed here. The node and its wires are kept as they are.",
-                    "muted",
-                    wrap=True,
-                )
-            )
+            box.addWidget(label(_LOADING if self._document.catalogue is None else _MISSING, "muted", wrap=True))
         else:
             box.addWidget(label("Parameters", "section"))
             self.params = ParamRows(self._spec)

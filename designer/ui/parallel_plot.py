@@ -133,7 +133,8 @@ class ParallelPlot(pg.PlotWidget):
         if figures:
             low, high = min(figures), max(figures)
             room = (high - low) * 0.02 or abs(low) * 0.05 or 0.05
-            self.axes.append(Axis(metric_title(self._status.metric) or "Figure", "float", low - room, high + room))
+            least = max(low - room, 0.0) if low >= 0 else low - room  # no figure is below 0 that cannot be
+            self.axes.append(Axis(metric_title(self._status.metric) or "Figure", "float", least, high + room))
         self.places = {trial.number: self._line_of(trial) for trial in self._status.trials}
         self._box.setRange(
             QRectF(-_BESIDE, -_BELOW, max(1, len(self.axes)) - 1 + 2 * _BESIDE, 1 + _BELOW + _ABOVE), padding=0

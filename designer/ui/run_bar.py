@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -132,14 +133,19 @@ class RunBar(QWidget):
 
 
 def run_title(folder: str) -> str:
-    """`street-signs-20260131-142500` -> `street-signs · 31 Jan 14:25`, without the day when it is today."""
-    name, _, stamp = folder.partition("-2")
+    """`street-signs-20260131-142500` -> `street-signs · 31 Jan 14:25:00`, without the day when it is today; runs begun
+    in the same second are numbered.
+    """
+    found = re.fullmatch(r"(.+)-(\d{8}-\d{6})(?:-(\d+))?", folder)
+    if found is None:
+        return folder
     try:
-        when = time.strptime(f"2{stamp}"[:15], "%Y%m%d-%H%M%S")
+        when = time.strptime(found[2], "%Y%m%d-%H%M%S")
     except ValueError:
         return folder
     today = time.strftime("%Y%m%d") == time.strftime("%Y%m%d", when)
-    return f"{name} · {time.strftime('%H:%M' if today else '%d %b %H:%M', when).removeprefix('0')}"
+    begun = time.strftime("%H:%M:%S" if today else "%d %b %H:%M:%S", when).removeprefix("0")
+    return f"{found[1]} · {begun}" + (f" ({found[3]})" if found[3] else "")
 
 
 def _state_line(state: str, last: Mapping[str, Mapping[str, Any]]) -> str:

@@ -30,7 +30,7 @@ class RunsCompare(QWidget):
         super().__init__()
         self.infos = list(infos)
         self._events = [EventTail(RunFolder(i.path).events_path, MOST_STEPS).read() for i in self.infos]
-        self.names = _unlike([run_title(info.path.name) for info in self.infos])
+        self.names = _unlike(_short([run_title(info.path.name) for info in self.infos]))
         self.back = button("All runs", "small", "arrow-left")
         self.what = CalmComboBox()
         self.what.setAccessibleName("Which curve")
@@ -86,9 +86,8 @@ class RunsCompare(QWidget):
         tree.setIndentation(0)
         tree.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         tree.setAccessibleName("What differs")
-        tree.header().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        tree.header().setMinimumSectionSize(40)
-        tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        tree.header().setStretchLastSection(False)  # whole words; many runs are scrolled
+        tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         return tree
 
     def _fill(self) -> None:
@@ -111,6 +110,7 @@ class RunsCompare(QWidget):
 
     def _section(self, text: str) -> None:
         item = self._add([text])
+        item.setToolTip(0, text)
         item.setFirstColumnSpanned(True)
         item.setForeground(0, theme.current().color("text_muted"))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled)
@@ -119,6 +119,12 @@ class RunsCompare(QWidget):
         """The rows of what differs."""
         items = (self.tree.topLevelItem(i) for i in range(self.tree.topLevelItemCount()))
         return [[item.text(c) for c in range(self.tree.columnCount())] for item in items if item is not None]
+
+
+def _short(names: list[str]) -> list[str]:
+    """Titles of runs without the document's name where that is the same."""
+    heads = {name.partition(" · ")[0] for name in names}
+    return [name.partition(" · ")[2] or name for name in names] if len(heads) == 1 else names
 
 
 def _unlike(names: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ from designer.ui.widgets import ElidedLabel, button, column, label, row, tool
 
 REFRESH_MS = 1000
 SIDE_WIDTH = 316
-_WIDTHS = (156, 104, 172, 92, 104, 104, 108, 84, 120)
+_WIDTHS = (180, 88, 172, 92, 104, 96, 240, 84, 120)
 
 
 class RunsPanel(QWidget):

@@ -295,15 +295,12 @@ class TrainDock(QWidget):
             event = self.watch.last.get("error", {})
             return " ".join(str(event.get(key, "")) for key in ("message", "hint")).strip()
         if state == "died":
-            saved = "checkpoint" in self.watch.last
-            todo = (
-                "Resume goes on from the last checkpoint."
-                if saved
-                else "No checkpoint was written yet; Resume starts over."
-            )
+            todo = self.watch.run.resume_words() if self.watch.run is not None else ""
             why = self._log_end() or "it was killed or ran out of memory"
             return f"The trainer of {name} ended unexpectedly: {why}. {todo}"
         if state == "stopped":
+            if self.watch.run is not None and not self.watch.run.can_resume():
+                return f"{name} was stopped before anything was learnt. {self.watch.run.resume_words()}"
             return f"{name} was stopped; its last state is saved."
         return f"Training of {name} is finished{best_metric(self.watch.last)}."
 

@@ -52,6 +52,7 @@ def test_ctrl_g_frames_the_selection_and_asks_for_a_title(framed):
     view, frame = framed
     (group,) = view.document.data.groups
     assert (group.title, group.nodes) == ("Stem", ["n1", "n2"])
+    assert view.selected_frames() == [frame]
     assert all(frame.scene_box().contains(view.nodes[n].scene_card()) for n in group.nodes)
     assert not frame.scene_box().intersects(view.nodes["n3"].scene_card())
     assert view.grab().toImage().pixelColor(bar(view, frame)) != view.mirror.look.canvas
@@ -285,6 +286,7 @@ def test_a_folded_frame_shows_that_something_in_it_is_wrong(folded):
     problems = [{"severity": "error", "message": "Wrong.", "node": "n1", "port": None}]
     view.show_propagation({"nodes": {}, "problems": problems})
     assert frame.severity() == "error"
+    view.select([])
     at = point(view, frame.mapToScene(QPointF(90, 0)))
     assert view.grab().toImage().pixelColor(at).red() > 150
 

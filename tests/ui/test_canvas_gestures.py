@@ -107,7 +107,7 @@ def test_refused_wires_say_why_and_change_nothing(chain):
     nms = view.document.add("post.nms", title="NMS", at=(200, 100))
     before = view.document.data.model_dump()
     wire_by_mouse(view, conv, nms, target_port="p")
-    assert "gives map, NMS takes predictions" in texts[-1]
+    assert "gives a map, NMS takes predictions" in texts[-1]
     view.document.connect(conv, last)
     before = view.document.data.model_dump()
     view.document.disconnect(view.document.data.wires[0])
@@ -404,10 +404,14 @@ def test_the_menu_offers_what_can_be_done(chain):
     QGuiApplication.clipboard().clear()
     view.select([])
     able = {a.text().split("\t")[0]: a.isEnabled() for a in view.menu().actions() if a.text()}
-    assert not any(able[name] for name in ("Cut", "Copy", "Delete", "Paste", "Undo", "Freeze"))
+    assert not {"Cut", "Copy", "Delete", "Freeze", "Unpack", "Colour"} & able.keys()
+    assert not any(able[name] for name in ("Paste", "Undo"))
     assert able["Select all"]
     view.select([conv.id])
     entries = {a.text().split("\t")[0]: a for a in view.menu().actions()}
+    assert "Freeze\tCtrl+Shift+K" in {a.text() for a in entries.values()}
+    assert not {"Open", "Unpack", "Unframe"} & entries.keys()  # a convolution in no frame
+    assert "Select all" not in {a.text().split("\t")[0] for a in view.menu(on_item=True).actions()}
     entries["Freeze"].trigger()
     assert conv.frozen
     assert view.document.undo_name == "Freeze Conv A"

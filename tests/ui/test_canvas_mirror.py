@@ -431,7 +431,10 @@ def test_texts_fit_their_cards(qtbot, shades):
             assert lines.band is look.band(scale)
             assert QFontMetricsF(lines.title_font).horizontalAdvance(lines.title) <= item.width - 20
             assert lines.band.small_metrics.horizontalAdvance(lines.subtitle) <= item.width - 20
-    assert view.nodes["n1"].lines.title.endswith("…")
+    start, _, end = view.nodes["n1"].lines.title.partition("…")
+    assert min(len(start), len(end)) > 2
+    assert view.nodes["n1"].name.startswith(start)
+    assert view.nodes["n1"].name.endswith(end)
     assert view.nodes["n3"].lines.title == "Conv 3"
     assert "out 64" in view.nodes["n3"].lines.subtitle
     document.set_param("n3", "out_channels", 32)

@@ -29,6 +29,7 @@ KEYS = (
     *((_Key.Key_G, CTRL), (_Key.Key_G, CTRL | SHIFT), (_Key.Key_N, CTRL | SHIFT), (_Key.Key_F, NONE)),
     *((_Key.Key_F, SHIFT), (_Key.Key_F, CTRL), (_Key.Key_0, CTRL), (_Key.Key_M, NONE), (_Key.Key_F2, NONE)),
     *((_Key.Key_Left, NONE), (_Key.Key_Down, SHIFT), (_Key.Key_Escape, NONE), (_Key.Key_Return, CTRL)),
+    *((_Key.Key_L, CTRL), (_Key.Key_B, NONE), (_Key.Key_Left, CTRL | SHIFT), (_Key.Key_F, CTRL | ALT)),
 )
 
 

@@ -1,6 +1,6 @@
 """The axes of live curves: they show every point, and move seldom while points come."""
 
-from designer.ui.curves import Plot
+from designer.ui.curves import Legend, Plot
 
 
 def draw(plot, qtbot, points):
@@ -41,3 +41,15 @@ def test_another_run_starts_on_axes_of_its_own(qtbot):
     (_, right), (_, high) = draw(plot, qtbot, [(x, 3.0 - x / 10) for x in range(10)])
     assert right < 12
     assert high < 4
+
+
+def test_a_legend_leaves_out_what_would_be_cut(qtbot):
+    legend = Legend()
+    qtbot.addWidget(legend)
+    legend.show_values([(name, "") for name in ("all classes", "circle", "square", "triangle", "pentagon")])
+    for width in range(40, 420, 7):
+        legend.resize(width, 18)
+        picture = legend.grab().toImage()
+        last = {picture.pixel(picture.width() - 1, y) for y in range(picture.height())}
+        assert len(last) == 1, f"cut at {width} pixels"
+    assert "pentagon" in legend.toolTip()

@@ -38,7 +38,7 @@ class PortText:
 def subtitle(node: Node, spec: ComponentSpec | None) -> list[str]:
     """The second line of a card in order of importance: the component unless the title says it, key parameters."""
     if spec is None:
-        return [f"unknown: {node.component}"]
+        return [node.component]
     if spec.role == "input" and {"height", "width"} <= node.params.keys():
         return [f"{node.params.get('channels', 3)} × {node.params['height']} × {node.params['width']}"]
     plain = node.title.lower().replace(" ", "")

@@ -183,7 +183,7 @@ class EditedCanvas(SelectingCanvas):
                 return document.add_group("Frame", ids).id
 
         if ids and (made := self.graph.edit(act)) is not None:
-            self.select([])
+            self.select([made])
             self.edit_words(made)
 
     def unframe(self) -> None:

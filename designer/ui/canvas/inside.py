@@ -95,7 +95,9 @@ class Breadcrumbs(QFrame):
             if depth:
                 self._row.addWidget(label("›", "muted"))
             if depth == len(titles) - 1:
-                self._row.addWidget(label(title, "value"))
+                here = label(title, "value")
+                here.setContentsMargins(6, 0, 0, 0)  # as far from the mark before it as the buttons' words are
+                self._row.addWidget(here)
             else:
                 back = button(title, "ghost", tip=f"Back to {title}")
                 back.setFocusPolicy(Qt.FocusPolicy.NoFocus)

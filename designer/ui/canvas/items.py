@@ -15,6 +15,7 @@ from PySide6.QtGui import QColor, QPainter, QPainterPath
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from designer.graph.model import Node
+from designer.graph.problems import kind_words
 from designer.ui.canvas import cards, paint
 from designer.ui.canvas.look import Look
 from designer.ui.canvas.node_graph import AbstractNodeItem
@@ -143,7 +144,7 @@ class CanvasPort:
             info = self.connected_pipes[0].info
         if info is not None:
             return cards.shape_line(self.name, info)
-        return f"{self.name}: {'takes' if self.is_input else 'gives'} {self.kind}"
+        return f"{self.name}: {'takes' if self.is_input else 'gives'} {kind_words(self.kind)}"
 
 
 class NodeItem(AbstractNodeItem):

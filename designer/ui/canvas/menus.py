@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QActionGroup, QColor, QGuiApplication, QIcon, QKeyEvent, QKeySequence, QPixmap
 from PySide6.QtWidgets import QMenu
 
 from designer.graph.clipboard import can_paste
+from designer.ui import glyphs
+from designer.ui.actions import ACTIONS, keys_of
 from designer.ui.canvas.heat import KINDS as HEATS
 
 if TYPE_CHECKING:
@@ -28,24 +29,45 @@ COLOURS = {
     "Pink": "#d6409f",
 }
 """Of nodes and frames; each can be told from the canvas of both themes."""
-_Keys = QKeySequence.StandardKey
+_ORDER = (
+    "-", "undo", "redo", "-", "cut", "copy", "copy_code", "paste", "duplicate", "delete", "take_out", "-",
+    "rename", "open_inside", "unpack", "group", "bypass", "freeze", "-",
+    "frame", "fold", "unframe", "note", "@colour", "-",
+    "arrange", "select_all", "fit", "fit_selection", "zoom_100", "find_node", "minimap",
+)  # fmt: skip
+"""Of the context menu, after the search for a component."""
+_OF_CANVAS = ("undo", "redo", "note", "select_all", "fit", "zoom_100", "find_node", "minimap")
 
 
-def context_menu(view: CanvasView) -> QMenu:
-    """The context menu for what is selected."""
+def context_menu(view: CanvasView, on_item: bool = False) -> QMenu:
+    """The context menu for what is selected: what cannot be done with it is left out.
+
+    Args:
+        view: the canvas.
+        on_item: whether it is opened on a node, wire or frame; what is about the whole canvas is left out then too.
+    """
     menu = QMenu(view)
-    for text, action, keys, enabled in entries(view):
-        if not text:
-            menu.addSeparator()
-            continue
-        entry = menu.addAction(text)
-        entry.triggered.connect(lambda _checked=False, run=action: run())
-        entry.setEnabled(enabled)
-        if keys is not None:
-            # Shown only: as a shortcut it would compete with the window's own action for the key.
-            shown = QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
-            entry.setText(f"{text}\t{shown}")
-    fill_colours(view, menu.addMenu("Colour"))
+    run, show = view.menu_commands(), _shown(view)
+    if on_item:
+        show |= dict.fromkeys(_OF_CANVAS)
+    else:
+        search = menu.addAction("Add component…\tTab")
+        search.setIcon(glyphs.icon("plus"))
+        search.triggered.connect(lambda: view.open_search())
+        search.setEnabled(view.document is not None and view.mirror.catalogue is not None)
+    for name in _ORDER:
+        if name == "-":
+            menu.addSeparator()  # Qt shows one of several, and none at the end
+        elif name == "@colour" and show["colour"]:
+            fill_colours(view, menu.addMenu("Colour"))
+        elif name in show and show[name] is not None:
+            spec = ACTIONS[name]
+            # The keys are shown only: as a shortcut they would compete with the window's own action for them.
+            shown = keys_of(spec)[0].toString(QKeySequence.SequenceFormat.NativeText)
+            entry = menu.addAction(f"{spec.text.replace('&', '')}\t{shown}")
+            entry.setIcon(glyphs.icon(spec.glyph))
+            entry.triggered.connect(lambda _checked=False, do=run[name]: do())
+            entry.setEnabled(bool(show[name]))
     return menu
 
 
@@ -68,45 +90,44 @@ def fill_heat(view: CanvasView, menu: QMenu) -> None:
         group.addAction(pick)
 
 
-def entries(view: CanvasView) -> list[tuple[str, Callable[[], Any], Any, bool]]:
-    """Text, action, key and whether it can be done now; an empty text is a line in the menu."""
-    document, some = view.document, bool(view.selected_ids())
-    framed, wired = bool(view.selected_frames()), bool(view.selected_wires() or view.selected_points())
-    line: tuple[str, Callable[[], Any], Any, bool] = ("", lambda: None, None, True)
-    return [
-        ("Add component…", view.open_search, None, document is not None and view.mirror.catalogue is not None),
-        line,
-        ("Undo", view.undo, _Keys.Undo, document is not None and document.can_undo),
-        ("Redo", view.redo, _Keys.Redo, document is not None and document.can_redo),
-        line,
-        ("Cut", view.cut, _Keys.Cut, some or framed),
-        ("Copy", view.copy, _Keys.Copy, some or framed),
-        ("Paste", view.paste, _Keys.Paste, can_paste(QGuiApplication.clipboard().text())),
-        ("Duplicate", view.duplicate, "Ctrl+D", some or framed),
-        ("Delete", view.delete_selected, _Keys.Delete, some or wired or framed),
-        ("Take out, join wires", view.take_out, "X", some),
-        line,
-        ("Rename", view.rename, "F2", some or framed),
-        ("Open", view.open_inside, "Ctrl+Return", some or bool(view._chosen())),
-        ("Group into a composite", view.group_selection, "Ctrl+Alt+G", some),
-        ("Frame", view.frame_selection, "Ctrl+G", some),
-        ("Fold or unfold the frame", view.fold_selected, "Ctrl+Alt+F", some or framed),
-        ("Unframe", view.unframe, "Ctrl+Shift+G", some or framed),
-        ("Add note", view.add_note, "Ctrl+Shift+N", document is not None),
-        ("Bypass", view.toggle_bypass, None, some),
-        ("Freeze", view.toggle_freeze, None, some),
-        line,
-        ("Arrange", view.arrange, None, bool(view.nodes)),
-        ("Select all", view.select_all, _Keys.SelectAll, bool(view.nodes)),
-        ("Zoom to fit", view.fit, "F", bool(view.nodes)),
-        ("Zoom to selection", view.fit_selection, "Shift+F", some),
-        ("Zoom to 100 %", view.zoom_100, "Ctrl+0", bool(view.nodes)),
-        ("Find a node…", view.find_node, "Ctrl+F", bool(view.nodes)),
-        ("Minimap", view.minimap.toggle, "M", bool(view.nodes)),
-    ]
+def _shown(view: CanvasView) -> dict[str, bool | None]:
+    """Which actions can be done now; None for those that are about something that is not selected."""
+    document, chosen = view.document, view._chosen()
+    some, wired = bool(view.selected_ids()), bool(view.selected_wires() or view.selected_points())
+    framed, drawn = bool(view.selected_frames()), bool(view.nodes)
+    specs = [view.nodes[i].spec for i in chosen]
+    is_composite = any(spec is not None and spec.composite for spec in specs)
+    is_in_frame = framed or any(view.nodes[i].frame is not None for i in chosen)
+    about_selected = {
+        "cut": some or framed,
+        "copy": bool(chosen) or framed,
+        "copy_code": some,
+        "duplicate": some or framed,
+        "delete": some or wired or framed,
+        "take_out": some,
+        "rename": some or framed,
+        "open_inside": is_composite,
+        "unpack": is_composite and some,
+        "group": some,
+        "frame": some,
+        "fold": is_in_frame,
+        "unframe": is_in_frame and not view.inside.levels,
+        "bypass": some,
+        "freeze": some,
+        "colour": some or framed,
+        "fit_selection": bool(chosen),
+    }
+    return {
+        "undo": document is not None and document.can_undo,
+        "redo": document is not None and document.can_redo,
+        "paste": can_paste(QGuiApplication.clipboard().text()),
+        "note": document is not None,
+        **dict.fromkeys(("arrange", "select_all", "fit", "zoom_100", "find_node", "minimap"), drawn),
+        **{name: True if can else None for name, can in about_selected.items()},
+    }
 
 
-def matches(event: QKeyEvent, keys: QKeySequence.StandardKey | str) -> bool:
-    if isinstance(keys, str):
-        return QKeySequence(event.keyCombination()) == QKeySequence(keys)
-    return event.matches(keys) or (keys == _Keys.Delete and event.key() == Qt.Key.Key_Backspace)
+def matches(event: QKeyEvent, name: str) -> bool:
+    """Whether a key stands for this action; Backspace deletes too, here where nothing is typed."""
+    pressed = QKeySequence(event.keyCombination())
+    return pressed in keys_of(ACTIONS[name]) or (name == "delete" and event.key() == Qt.Key.Key_Backspace)

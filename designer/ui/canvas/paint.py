@@ -33,13 +33,14 @@ _ON_RIGHT = int(_Align.AlignRight | _Align.AlignVCenter) | int(Qt.TextFlag.TextD
 
 
 class Lines(NamedTuple):
-    """The texts of a card as they fit at a range of scales, and where the line of the title ends."""
+    """The texts of a card as they fit at a range of scales, where the title's line ends and the size begins."""
 
     band: Band
     title: str
     title_font: QFont
     subtitle: str
     end: float
+    size_at: float
 
 
 def lines_of(item: NodeItem, look: Look, band: Band) -> Lines:
@@ -51,15 +52,12 @@ def lines_of(item: NodeItem, look: Look, band: Band) -> Lines:
 
 
 def _near_lines(item: NodeItem, look: Look, band: Band) -> Lines:
-    end = item.width - _RIGHT
-    if item.severity:
-        end -= _SIGN + 4
-    elif item.size_text:
-        end -= look.small_metrics.horizontalAdvance(item.size_text) + 8
-    title_end = end - (_SIGN + 4 if item.node.frozen else 0)
-    title = look.title_metrics.elidedText(item.name, Qt.TextElideMode.ElideRight, title_end - _LEFT)
-    subtitle = _subtitle(item, look.small_metrics, item.width - _LEFT - _RIGHT)
-    return Lines(band, title, look.title, subtitle, end)
+    wide = item.width - _RIGHT
+    end = wide - (_SIGN + 4 if item.severity else 0)
+    title = _title(item, look.title_metrics, end - (_SIGN + 4 if item.node.frozen else 0) - _LEFT)
+    size_at = wide - look.small_metrics.horizontalAdvance(item.size_text)
+    subtitle = _subtitle(item, look.small_metrics, size_at - (8 if item.size_text else 0) - _LEFT)
+    return Lines(band, title, look.title, subtitle, end, size_at)
 
 
 def _far_lines(item: NodeItem, look: Look, band: Band) -> Lines:
@@ -67,7 +65,12 @@ def _far_lines(item: NodeItem, look: Look, band: Band) -> Lines:
     wide = item.width - 20
     font, metrics = look.fitting_font(item.name, wide, band.title)
     subtitle = _subtitle(item, band.small_metrics, wide) if band.has_subtitles else ""
-    return Lines(band, metrics.elidedText(item.name, Qt.TextElideMode.ElideRight, wide), font, subtitle, wide)
+    return Lines(band, _title(item, metrics, wide), font, subtitle, wide, wide)
+
+
+def _title(item: NodeItem, metrics: QFontMetricsF, room: float) -> str:
+    """Cut in the middle: the titles of a stage's parts differ at their ends."""
+    return metrics.elidedText(item.name, Qt.TextElideMode.ElideMiddle, room)
 
 
 def _subtitle(item: NodeItem, metrics: QFontMetricsF, room: float) -> str:
@@ -171,9 +174,9 @@ def _draw_texts(painter: QPainter, item: NodeItem, lines: Lines, look: Look) -> 
     badge = look.severity(item.severity)
     if badge is not None:
         draw_badge(painter, QPointF(item.width - _RIGHT - _SIGN / 2 + 2, _TITLE_Y - 4.5), badge, look)
-    elif item.size_text:
+    if item.size_text:
         painter.setPen(look.faint if item.heat is None else look.text)
-        painter.drawText(QPointF(lines.end + 8, _TITLE_Y), item.size_text)
+        painter.drawText(QPointF(lines.size_at, SUBTITLE.y()), item.size_text)
 
 
 def draw_badge(painter: QPainter, at: QPointF, colour: QColor, look: Look) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtGui import QGuiApplication, QIcon, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
 from designer.graph.connect import fits
+from designer.graph.problems import kind_words
 from designer.ui import glyphs, wording
 from designer.ui.canvas import favourites
 from designer.ui.canvas.items import CanvasPort
@@ -130,9 +131,11 @@ class SearchPopup(QFrame):
         if start is not None:
             fitting = [spec for spec in fitting if takes(spec, start)]
         self._at, self._catalogue = scene, Catalogue(fitting)
-        self.line.setPlaceholderText("Add a component…" if start is None else f"Add what takes {start.kind}…")
+        self.line.setPlaceholderText(
+            "Add a component…" if start is None else f"Add what takes {kind_words(start.kind)}…"
+        )
         if start is not None and start.is_input:
-            self.line.setPlaceholderText(f"Add what gives {start.kind}…")
+            self.line.setPlaceholderText(f"Add what gives {kind_words(start.kind)}…")
         self._fitting = "that fits the wire " if start is not None else ""
         self.line.clear()
         self._fill("")

@@ -28,7 +28,7 @@ from designer.ui.canvas.heat import HeatLegend
 from designer.ui.canvas.insides import Inside
 from designer.ui.canvas.items import HEADER, WIDTH, CanvasPort
 from designer.ui.canvas.look import Look
-from designer.ui.canvas.menus import context_menu, entries, matches
+from designer.ui.canvas.menus import context_menu, matches
 from designer.ui.canvas.minimap import Minimap
 from designer.ui.canvas.picture import ask_and_save
 from designer.ui.canvas.placing import SIDES
@@ -59,12 +59,14 @@ class CanvasView(EditedCanvas):
         inside_wanted(Document, str): a composite was opened: the engine's `expand` of that node in that document goes
             to `inside.enter`, after which `inside.show_result` takes the shapes of `inside.whole`.
         inside_left(): the document is on show again.
+        window_wanted(str): the window's action of this name was chosen.
     """
 
     node_activated = Signal(str)
     zoom_changed = Signal(float)
     inside_wanted = Signal(Document, str)
     inside_left = Signal()
+    window_wanted = Signal(str)
 
     def __init__(
         self, document: Document | None, catalogue: Catalogue | None, theme: themes.Theme | None = None
@@ -322,8 +324,8 @@ class CanvasView(EditedCanvas):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """The keys work without a window's menu too; there, its actions take them first."""
-        for _, action, keys, _ in entries(self):
-            if keys is not None and matches(event, keys):
+        for name, action in self.menu_commands().items():
+            if matches(event, name):
                 action()
                 event.accept()
                 return
@@ -340,12 +342,17 @@ class CanvasView(EditedCanvas):
             self.viewer.scene().clearSelection()
             item.setSelected(True)
         self._menu_at = self.viewer.mapToScene(self.viewer.viewport().mapFromGlobal(event.globalPos()))
-        self.menu().exec(event.globalPos())
+        self.menu(item is not None).exec(event.globalPos())
         self._menu_at = None
 
-    def menu(self) -> QMenu:
-        """The context menu for what is selected."""
-        return context_menu(self)
+    def menu(self, on_item: bool = False) -> QMenu:
+        """The context menu for what is selected, opened on an item or beside all."""
+        return context_menu(self, on_item)
+
+    def menu_commands(self) -> dict[str, Callable[[], object]]:
+        """What the context menu and the keys do: the canvas's own actions, and two that need the window."""
+        asked = {name: partial(self.window_wanted.emit, name) for name in ("unpack", "copy_code")}
+        return {"undo": self.undo, "redo": self.redo, **self.commands(), **asked}
 
     def commands(self) -> dict[str, Callable[[], object]]:
         """What the window's actions of these names do on the canvas."""

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtWidgets import QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTreeWidget, QTreeWidgetItem
 
 from designer.ui import wording
 from designer.ui.theme import mono_font
 
 _TENSOR = Qt.ItemDataRole.UserRole
+_GAP = "   "
+"""Between what a value is and its name."""
 MOST_ROWS = 500
 """Of a section; a node with more inputs is a list that nobody reads."""
+
+
+class _Names(QStyledItemDelegate):
+    """Long names keep their ends, which tell them apart; what begins with a type and a shape keeps these."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        super().initStyleOption(option, index)
+        if _GAP not in str(index.data()):
+            option.textElideMode = Qt.TextElideMode.ElideMiddle
 
 
 class FactsTree(QTreeWidget):
@@ -31,9 +42,10 @@ class FactsTree(QTreeWidget):
         self.setUniformRowHeights(True)
         self.setIndentation(12)
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.setItemDelegate(_Names(self))
         self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         self.header().setStretchLastSection(True)
-        self.header().resizeSection(0, 130)
+        self.header().resizeSection(0, 145)
         self.currentItemChanged.connect(lambda item, _old: self._on_current(item))
 
     def show_file(self, summary: Mapping[str, Any]) -> None:
@@ -61,7 +73,7 @@ class FactsTree(QTreeWidget):
         self._section("Attributes", node.get("attributes", ()))
         weights = [(port, name) for port, name in node.get("inputs", ()) if name in tensors]
         others = [(port, name) for port, name in node.get("inputs", ()) if name not in tensors]
-        first = self._section("Weights", [(p or n, f"{described(tensors[n])}   {n}") for p, n in weights])
+        first = self._section("Weights", [(p or n, f"{described(tensors[n])}{_GAP}{n}") for p, n in weights])
         for row, (_, name) in enumerate(weights[:MOST_ROWS]):
             first.child(row).setData(0, _TENSOR, name)
         self._section("Inputs", [(port or "value", _valued(name, values)) for port, name in others])
@@ -110,4 +122,4 @@ def _valued(name: str, values: Mapping[str, Any]) -> str:
     if info is None:
         return name
     constant = info.get("constant")
-    return f"{constant}   {name}" if constant else f"{described(info)}   {name}"
+    return f"{constant}{_GAP}{name}" if constant else f"{described(info)}{_GAP}{name}"

@@ -146,11 +146,13 @@ class ModelPage(SidePage):
         self._count()
 
     def step(self, by: int) -> None:
-        """Go to the next node that was found, or to the one before."""
+        """Go to the next node or tensor that was found, or to the one before."""
         if self._typing.isActive():
             self._typing.stop()
             self._find()
-        if self.graph.found:
+        if self.graph.drawn is None:
+            self.tree.step(by)
+        elif self.graph.found:
             self._at = (self._at + by) % len(self.graph.found) if self._at >= 0 or by > 0 else len(self.graph.found) - 1
             self.graph.choose(self.graph.found[self._at], bring=True)
             self._count()

@@ -84,6 +84,14 @@ class TensorTree(QTreeWidget):
             branch.setExpanded(bool(wanted) or len(self._leaves) <= OPEN_AT_ONCE)
         return found
 
+    def step(self, by: int) -> None:
+        """Choose the next tensor that is not hidden, or the one before; round the end."""
+        shown = [leaf for _, leaf in self._leaves if not leaf.isHidden()]
+        if shown:
+            here = self.currentItem()
+            at = shown.index(here) + by if here in shown else min(by, 0)
+            self.setCurrentItem(shown[at % len(shown)])
+
     def _on_current(self, item: QTreeWidgetItem | None) -> None:
         if item is not None:
             self.tensor_chosen.emit(item.data(0, _NAME) or "")

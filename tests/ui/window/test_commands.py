@@ -90,6 +90,7 @@ def test_layers_are_listed_sorted_linked_and_copied(window, qtbot):
     window.open_quick_start()
     window.commands["show_layers"].trigger()
     table = window.layers
+    table.parts.setChecked(False)
     qtbot.waitUntil(lambda: "1.27 M" in {table.sorted.index(i, 3).data() for i in range(5)}, timeout=30_000)
     assert [table.sorted.index(i, 0).data() for i in range(5)] == ["Image", "Backbone", "Neck", "Head", "NMS"]
     table.view.sortByColumn(3, Qt.SortOrder.DescendingOrder)
@@ -108,6 +109,48 @@ def test_layers_are_listed_sorted_linked_and_copied(window, qtbot):
     table.filter.setText("nms")
     table.csv.click()
     assert QGuiApplication.clipboard().text().splitlines()[1].startswith('NMS,NMS,"boxes 1 × 300 × 4, ')
+
+
+def test_keys_pressed_in_a_table_are_the_table_s_and_leave_the_canvas_alone(quiet_window, catalogue):
+    quiet_window.open_quick_start()
+    quiet_window.workspace.set_catalogue(catalogue)
+    quiet_window.commands["show_layers"].trigger()
+    table, document = quiet_window.layers, quiet_window.workspace.document
+    quiet_window.canvas.select(["n2"])
+    table.view.setFocus()
+    zoom = quiet_window.canvas.viewer.transform().m11()
+    for key, modifier in (("Delete", "No"), ("X", "No"), ("B", "No"), ("F", "No"), ("A", "Control")):
+        QTest.keyClick(table.view, getattr(Qt.Key, f"Key_{key}"), getattr(Qt.KeyboardModifier, f"{modifier}Modifier"))
+    assert len(document.data.nodes) == 5
+    assert not any(node.disabled for node in document.data.nodes)
+    assert quiet_window.canvas.viewer.transform().m11() == zoom
+    assert table.selected_ids() == [node.id for node in document.data.nodes]
+    QTest.keyClick(table.view, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)  # the window's own keys still are
+    assert not document.can_undo
+
+
+def test_layers_inside_composites_are_listed_with_their_figures(window, qtbot):
+    window.open_quick_start()
+    window.commands["show_layers"].trigger()
+    table, document = window.layers, window.workspace.document
+
+    def titles():
+        return [table.sorted.index(i, 0).data() for i in range(table.sorted.rowCount())]
+
+    qtbot.waitUntil(lambda: "Backbone › stage1 › c2f" in titles(), timeout=30_000)
+    assert (titles()[0], titles()[-1]) == ("Image", "NMS")
+    assert sum(int(line.split(",")[-4]) for line in table.as_csv().splitlines()[1:] if line[-1] != ",") == 3_011_433
+    row = titles().index("Backbone › stage1 › c2f")
+    where = table.view.visualRect(table.sorted.index(row, 0)).center()
+    QTest.mouseClick(table.view.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    backbone = next(n.id for n in document.data.nodes if n.title == "Backbone")
+    assert window.canvas.selected_ids() == [backbone]
+    shape = table.sorted.index(row, 2).data()
+    document.set_param("n1", "width", 640)
+    qtbot.waitUntil(lambda: table.sorted.index(row, 2).data() != shape, timeout=15_000)
+    assert [i.row() for i in table.view.selectionModel().selectedRows()] == [row]
+    document.disconnect(document.data.wires[0].id)
+    qtbot.waitUntil(lambda: titles() == ["Image", "Backbone", "Neck", "Head", "NMS"], timeout=15_000)
 
 
 def test_a_composite_is_unpacked_where_it_stood_and_comes_back_in_one_step(window, qtbot):

@@ -81,6 +81,9 @@ def test_a_dropped_folder_is_listed_looked_at_checked_and_measured(opened, qtbot
     assert panel.tabs.tabText(2) == "Check  5"
     place = next(i for i, f in enumerate(panel.check.model.findings) if f["line"] == 2)
     panel.tabs.setCurrentWidget(panel.check)
+    table = panel.check.table
+    table.resize(1300, 200)
+    assert all(table.columnWidth(place) >= table.sizeHintForColumn(place) for place in (3, 4)), "there is room for both"
     panel.check.table.setCurrentIndex(panel.check.model.index(place, 0))
     QTest.keyClick(panel.check.table, Qt.Key.Key_Return)
     assert panel.tabs.currentWidget() is page

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QStyleOptionViewItem
 from safetensors.torch import save_file
 
 from designer.ui import theme
@@ -47,6 +48,12 @@ def test_a_graph_is_looked_at_searched_and_closed(window, qtbot, weights, tmp_pa
     qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
     assert view.current == 1
     assert page.facts.topLevelItem(0).text(0) == view.drawn.nodes[1]["title"] == "ConstantOfShape"
+    option = QStyleOptionViewItem()
+    option.textElideMode = Qt.TextElideMode.ElideRight  # as the tree has it
+    page.facts.itemDelegate().initStyleOption(option, page.facts.indexFromItem(page.facts.currentItem(), 1))
+    assert option.textElideMode != Qt.TextElideMode.ElideMiddle  # a weight keeps its type and shape
+    page.facts.itemDelegate().initStyleOption(option, page.facts.indexFromItem(page.facts.topLevelItem(0)))
+    assert option.textElideMode == Qt.TextElideMode.ElideMiddle
     qtbot.waitUntil(lambda: page.tensor._figures is not None, timeout=30_000)
     assert page.tensor._figures["count"] == 4
     qtbot.keyClick(view, Qt.Key.Key_Down)
@@ -78,6 +85,11 @@ def test_a_graph_is_looked_at_searched_and_closed(window, qtbot, weights, tmp_pa
     page.search.setText("bias")
     qtbot.waitUntil(lambda: page.counted.text() == "1 tensor")
     assert page.tree.findItems("head", anywhere)[0].isHidden()
+    qtbot.keyClick(page.search, Qt.Key.Key_Return)
+    assert page.tree.currentItem().toolTip(0) == "stem.conv.bias"
+    page.search.setText("conv")
+    qtbot.keyClick(page.search, Qt.Key.Key_Return)
+    assert page.tree.currentItem().toolTip(0) == "stem.conv.weight"
 
     window.commands["next_document"].trigger()  # round the end
     assert window.workspace.current is not None

@@ -117,6 +117,22 @@ def test_two_runs_are_compared(panel, qtbot):
     assert panel.comparison is None
 
 
+def test_many_runs_are_compared_in_whole_words(panel, qtbot):
+    for _ in range(3):
+        made(panel._root, "mine")
+    panel.refresh()
+    same = {info.path for info in panel.model.infos if info.path.name.startswith("mine")}
+    assert len({panel.sorted.index(r, 0).data() for r in range(panel.sorted.rowCount())}) == 6, "each has its own name"
+    panel.select(same)
+    qtbot.mouseClick(panel.compare, Qt.MouseButton.LeftButton)
+    page = panel.comparison
+    assert len(set(page.names)) == 3
+    assert not any("mine" in name for name in page.names), "they share it"
+    header = page.tree.header()
+    for column in range(4):
+        assert header.sectionSize(column) >= max(header.sectionSizeHint(column), page.tree.sizeHintForColumn(column))
+
+
 def test_a_note_is_kept_and_a_deleted_run_comes_back(panel, qtbot):
     (path,) = paths(panel, "first")
     panel.select({path})

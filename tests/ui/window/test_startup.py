@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+from PySide6.QtWidgets import QLabel
+
 from designer.graph.document import Document
 from designer.graph.storage import dump
 
@@ -49,3 +51,21 @@ def test_a_document_in_place_of_a_command_opens_it(home):
     done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("first frame after")
+
+
+def said(widget):
+    return " ".join(part.text() for part in widget.findChildren(QLabel))
+
+
+def test_components_that_are_still_being_listed_are_not_called_missing(quiet_window, catalogue):
+    """A first start has no list of the components yet; the engine sends it seconds after the window is up."""
+    quiet_window.open_quick_start()
+    node = quiet_window.workspace.document.data.nodes[1]
+    quiet_window.canvas.select([node.id])
+    assert quiet_window.canvas.nodes[node.id].tip() == node.component
+    assert "Loading components" in said(quiet_window.inspector)
+    assert "not installed" not in said(quiet_window.inspector)
+    node.component = "conv.of_another_library"
+    quiet_window.engine.take_catalogue({"components": catalogue.to_json()})
+    assert "Loading" not in said(quiet_window.inspector)
+    assert "not installed" in said(quiet_window.inspector)

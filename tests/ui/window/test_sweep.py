@@ -1,7 +1,7 @@
 """The Sweep tab: parameters chosen, a sweep started by a real runner, trials in a table and as lines, values used."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from PySide6.QtCore import QPointF, Qt
@@ -69,6 +69,10 @@ def test_trials_are_shown_filtered_and_used(window, qtbot):
     assert [words for _, words in plot.axes[1].ticks()] == ["sgd", "adamw"]
     assert plot.places[0][:2] == [pytest.approx(0), 0.25]
     assert plot.places[1][2] is None  # it failed
+    trials = [replace(trial, metric=0.0 if trial.number == 0 else trial.metric) for trial in panel.status.trials]
+    plot.show_trials(plot._space, replace(panel.status, trials=trials))
+    assert plot.axes[2].low == 0.0  # no mAP is less
+    plot.show_trials(plot._space, panel.status)
     drag(plot, qtbot, (0, 0.6), (0, 1.05))
     assert [number for number in plot.places if plot.is_kept(number)] == [3]
     drag(plot, qtbot, (0, 0.3), (0, 0.3))

@@ -144,5 +144,7 @@ def test_runs_are_listed_newest_first(home):
     second = RunFolder.create(home / "runs", document.data, "b")
     os.utime(first.path, (1, 1))
     assert [run.path for run in runs_in(home / "runs")] == [second.path, first.path]
-    assert run_title("street-signs-20260131-142500") == "street-signs · 31 Jan 14:25"
+    assert run_title("street-signs-20260131-142500") == "street-signs · 31 Jan 14:25:00"
+    assert run_title("street-signs-20260131-142507-2") == "street-signs · 31 Jan 14:25:07 (2)"
+    assert run_title("yolo-2-20260131-142507") == "yolo-2 · 31 Jan 14:25:07"
     assert run_title("by-hand") == "by-hand"

@@ -294,7 +294,7 @@ def test_a_selection_is_copied_as_code(window, qtbot):
     assert "of code" in window.messages.text()
     window.canvas.select([nodes["post.nms"]])
     window.commands["copy_code"].trigger()
-    qtbot.waitUntil(lambda: "stay outside" in window.messages.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "is no layer" in window.messages.text(), timeout=10_000)
 
 
 def test_onnx_options_reach_the_file(window, qtbot, home):
