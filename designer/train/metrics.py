@@ -100,13 +100,14 @@ class CocoMap:
     def quality(self) -> dict[str, Any]:
         """Figures of each class, confusion matrix and curves of the boxes (`quality.py`)."""
         images = []
-        groups: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]] = [([], []) for _ in self._images]
-        for side, entries in enumerate((self._truths, self._found)):
-            for entry in entries:
-                groups[entry["image_id"] - 1][side].append(entry)
-        for truth, found in groups:
+        groups: list[tuple[list[dict[str, Any]], ...]] = [([], [], []) for _ in self._images]
+        for entry in self._truths:
+            groups[entry["image_id"] - 1][2 if entry["iscrowd"] else 0].append(entry)
+        for entry in self._found:
+            groups[entry["image_id"] - 1][1].append(entry)
+        for truth, found, crowds in groups:
             scores = np.array([entry["score"] for entry in found], np.float64)
-            images.append(ImageBoxes(*_corners(truth), *_corners(found), scores))
+            images.append(ImageBoxes(*_corners(truth), *_corners(found), scores, *_corners(crowds)))
         return detection_quality(images, self.class_names)
 
     def _measure(self, kind: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True)
 class ImageBoxes:
     """One image: corners x1, y1, x2, y2 [M, 4] and classes [M] of what is there; [N, 4], [N], scores [N] of what was
-    found.
+    found; [C, 4], [C] of crowds.
     """
 
     truth: Floats
@@ -41,11 +41,26 @@ class ImageBoxes:
     boxes: Floats
     labels: Ints
     scores: Floats
+    crowds: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    crowd_labels: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def surest(self) -> ImageBoxes:
-        """The same with the most certain boxes only, surest first."""
+    def counted(self) -> ImageBoxes:
+        """The same with the boxes that count, surest first: the most certain, and of those that are no object's none
+        that lies half or more on a crowd of its class, where nobody has told the objects apart.
+        """
         order = np.argsort(-self.scores, kind="stable")[:MOST_FOUND]
-        return ImageBoxes(self.truth, self.truth_labels, self.boxes[order], self.labels[order], self.scores[order])
+        image = self._picked(order)
+        if not len(self.crowds):
+            return image
+        low = np.maximum(image.boxes[:, None, :2], self.crowds[None, :, :2])
+        high = np.minimum(image.boxes[:, None, 2:], self.crowds[None, :, 2:])
+        areas = np.prod(image.boxes[:, 2:] - image.boxes[:, :2], axis=1)
+        inside = np.prod(np.clip(high - low, 0, None), axis=2) / np.maximum(areas[:, None], 1e-9)
+        crowded = ((inside >= IOU) & (image.labels[:, None] == self.crowd_labels[None])).any(1)
+        return image._picked(np.flatnonzero(matches(image) | ~crowded))
+
+    def _picked(self, found: Ints) -> ImageBoxes:
+        return replace(self, boxes=self.boxes[found], labels=self.labels[found], scores=self.scores[found])
 
 
 def overlaps(a: Floats, b: Floats) -> Floats:
@@ -117,7 +132,7 @@ def detection_quality(images: Iterable[ImageBoxes], names: list[str]) -> dict[st
     """What `evaluation.json` says of boxes: `classes`, `matrix`, `recall_grid`, `precision`, `score_grid`, `f1`,
     `best_score`. Curves are by class and, under `all`, the mean over classes that are there.
     """
-    images = [image.surest() for image in images]
+    images = [image.counted() for image in images]
     hits, scores, labels = (
         np.concatenate([np.zeros(0, kind), *parts])
         for kind, parts in (

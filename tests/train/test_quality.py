@@ -1,11 +1,13 @@
 """Confusion matrix, precision-recall and F1 curves against cases worked by hand, and AP50 against COCO's."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from designer.data.records import Crowd
 from designer.train.metrics import CocoMap, TopK
 from designer.train.quality import (
     ImageBoxes,
@@ -59,7 +61,21 @@ def test_curves_by_hand():
     assert (f1[100], precision[100]) == (0, 1)
 
 
-def test_ap50_equals_cocos_and_the_best_score_is_found():
+def test_what_is_found_in_a_crowd_is_neither_right_nor_wrong():
+    crowd = np.array([[100, 0, 200, 100]], float)
+    found = image(
+        [A], [0], [A, [110, 0, 120, 10], [90, 0, 104, 10], [150, 0, 160, 10]], [0, 0, 0, 1], [0.9, 0.8, 0.7, 0.6]
+    )
+    found = replace(found, crowds=crowd, crowd_labels=np.array([0]))
+    # The second lies in the crowd; the third on its edge with 4 of 14, and the fourth is of another class: both are wrong.
+    assert found.counted().scores.tolist() == [0.9, 0.7, 0.6]
+    quality = detection_quality([found], ["cat", "dog"])
+    assert quality["matrix"] == [[1, 0, 0], [0, 0, 0], [1, 1, 0]]
+    assert [entry["truths"] for entry in quality["classes"]] == [1, 0]
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_ap50_equals_cocos_and_the_best_score_is_found(crowded):
     torch.manual_seed(1)
     measure = CocoMap(["a", "b", "never there"])
     for _ in range(15):
@@ -68,7 +84,8 @@ def test_ap50_equals_cocos_and_the_best_score_is_found():
         truth, labels = torch.cat((corner, corner + 10 + torch.rand(count, 2) * 60), 1), torch.randint(0, 2, (count,))
         found = truth.repeat_interleave(2, 0) + torch.randn(2 * count, 4) * 5
         found[:, 2:] = torch.maximum(found[:, 2:], found[:, :2] + 1)
-        measure.add((224, 224), truth, labels, found, torch.rand(2 * count), labels.repeat_interleave(2))
+        crowds = [Crowd(int(i % 2), (20.0 * i, 30.0, 20.0 * i + 90, 150.0), {}) for i in range(3 * crowded)]
+        measure.add((224, 224), truth, labels, found, torch.rand(2 * count), labels.repeat_interleave(2), crowds=crowds)
     quality = measure.quality()
     ap = [entry["ap50"] for entry in quality["classes"]]
     assert ap[2] is None
