@@ -273,6 +273,12 @@ class Shares(Sampler[list[int]]):
         for batch in self.batches:
             yield batch[self.rank :: self.count]
 
+    def sizes(self) -> tuple[int, ...]:
+        """Images in this process's share of a batch, and in that of the last one where it is another."""
+        images, batch = len(self.batches.sampler), self.batches.batch_size  # type: ignore[arg-type]
+        of = (min(images, batch), images % batch or batch)
+        return tuple(dict.fromkeys(len(range(self.rank, size, self.count)) for size in of))
+
 
 def make_loader(
     dataset: Dataset[Item], task: str, batch: int, *, shuffle: bool, workers: int = 0, seed: int = 0, pin: bool = False,

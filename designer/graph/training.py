@@ -34,7 +34,9 @@ class TrainingSettings(Section):
         description="SGD's, RMSprop's and Muon's momentum; Adam's first beta, 0.9 at most.",
     )
     nesterov: bool = Field(True, title="Nesterov", description="Looks ahead along the momentum; for SGD and Muon.")
-    weight_decay: float = Field(5e-4, ge=0, le=1, title="Weight decay", description="Not applied to norms and biases.")
+    weight_decay: float = Field(
+        5e-4, ge=0, le=1, title="Weight decay", description="Of layers, not of norms, biases and tables."
+    )
     schedule: Literal["cosine", "step", "linear", "one-cycle", "constant"] = Field(
         "cosine",
         title="Schedule",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -11,19 +12,20 @@ from designer.train.memory import out_of_memory
 from designer.train.trial import Trial
 
 
-def try_compile(network: nn.Module, trial: Trial, batch: int) -> tuple[nn.Module | None, str]:
+def try_compile(network: nn.Module, trial: Trial, batches: Sequence[int]) -> tuple[nn.Module | None, str]:
     """The compiled network, or None, and a sentence about it.
 
     Args:
         network: what is trained; it stays as it is and shares its weights with the compiled one.
         trial: runs the step; memory running out in it is raised, for it would in training.
-        batch: images of the trial, those of a training step.
+        batches: images of the trials: those of each size that comes in training, or it would be compiled again then.
     """
     began = time.perf_counter()
     with trial.untouched():
         try:
             compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
-            trial.step(compiled, batch)
+            for batch in batches:
+                trial.step(compiled, batch)
         except Exception as error:  # torch raises many kinds where a compiler is missing or an operation is not known
             if out_of_memory(error):
                 raise

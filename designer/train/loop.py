@@ -112,6 +112,8 @@ class Trainer:
         self.best: float | None = None
         self.since_best = 0
         self._skipped: set[str] = set()
+        self._summed = False
+        """Whether there are gradients that the optimizer has not taken yet."""
         self._one_is_enough: bool | None = None
         self.resumed_from: int | None = None
         if resume:
@@ -183,6 +185,9 @@ class Trainer:
             if len(batch.images):
                 loss, parts = self._train_step(batch, weight)
                 self._images += len(batch.items) * self.group.count
+            else:  # none of its images can be used; those of the batches before it in its group shall count
+                with self._summing():
+                    self._update()
             self.step += 1
             if self.group.is_first:
                 self._say_skipped(batch.skipped)
@@ -214,9 +219,10 @@ class Trainer:
         if self.settings.compile:
             self.events.write("note", message="Compiling the model; the first step takes up to some minutes.")
             trial = Trial(self.compiled, self.splits.train, self.task, self.accelerator)
-            batch = -(-min(self.settings.batch, len(self.splits.train)) // self.group.count)  # type: ignore[arg-type]
+            assert isinstance(self.loader.batch_sampler, Shares)
+            batches = [n if n > 1 or (n and self._takes_one()) else 2 for n in self.loader.batch_sampler.sizes()]
             with stop_ends_process(self.run, self._say_stopped, first=self.group.is_first):
-                self.fast, text = try_compile(self.network, trial, batch)
+                self.fast, text = try_compile(self.network, trial, batches)
                 self.group.agree(None)  # all watch until the last is done
             self.events.write("note" if self.fast is not None else "warning", message=text)
 
@@ -228,6 +234,9 @@ class Trainer:
         """Lets frozen nodes learn from the epoch on that the settings say."""
         if nodes := self.freezing.unfreeze(self.epoch):
             self.events.write("unfrozen", step=self.step, epoch=self.epoch, nodes=nodes)
+            if self.fast is not None:  # code for what learns now; a stop meanwhile ends the process
+                self._save()
+                self._compile()
 
     def _say_skipped(self, names: list[str]) -> None:
         """Names what cannot be used, each once: it is met in every epoch."""
@@ -272,15 +281,21 @@ class Trainer:
                 named = ", ".join(f"{k} {v.item():g}" for k, v in parts.items())
                 why = self.live.explain(partial(self._forward, images, targets), images, self.settings.learning_rate)
                 raise Diverged(f"The loss is {mean.item()} at step {self.step + 1} ({named}). {why}")
-            if self.accelerator.sync_gradients:
-                norm = self.settings.clip_norm or math.inf
-                self.live.norm = whole(self.accelerator.clip_grad_norm_(self.network.parameters(), norm))
-            self.live.before_update(self.step)
+            self._summed = True
+            self._update()
+        return mean, parts
+
+    def _update(self) -> None:
+        """A step of the optimizer, where a group of batches is complete and anything was summed in it."""
+        if self.accelerator.sync_gradients and self._summed:
+            norm = self.settings.clip_norm or math.inf
+            self.live.norm = whole(self.accelerator.clip_grad_norm_(self.network.parameters(), norm))
+        self.live.before_update(self.step)
+        if self.accelerator.sync_gradients and self._summed:
             self.optimizer.step()
             self.optimizer.zero_grad()
-        if self.accelerator.sync_gradients:
             self.weights.update_average()
-        return mean, parts
+            self._summed = False
 
     @contextmanager
     def _summing(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ def make_optimizer(
 ) -> Optimizer:
     """The optimizer of a document over what is trainable.
 
-    Norms and biases (parameters of one dimension) are not decayed. Each group has a `factor` on the learning rate: that
+    What is no matrix (`is_matrix`) is not decayed. Each group has a `factor` on the learning rate: that
     of its layer, and that of weights that were loaded.
 
     Args:
@@ -34,7 +34,7 @@ def make_optimizer(
     groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad or id(parameter) in wanted:
-            kind = factors[name], parameter.ndim > 1, name in matrices
+            kind = factors[name], is_matrix(name, parameter), name in matrices
             groups.setdefault(kind, []).append(parameter)
     made: list[dict[str, Any]] = [
         {"params": params, "weight_decay": settings.weight_decay if decayed else 0.0, "factor": factor, "muon": muon}
@@ -53,6 +53,13 @@ def make_optimizer(
             return MuonAndAdamW(made, lr=rate, momentum=momentum, nesterov=settings.nesterov, betas=betas)
         case _:
             return torch.optim.AdamW(made, lr=rate, betas=betas)
+
+
+def is_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """Whether a parameter is the matrix or kernel of a layer: not a norm's, a bias, a scale of channels, a table of
+    positions or a class token.
+    """
+    return parameter.ndim > 1 and name.endswith("weight")
 
 
 def rate_factors(model: nn.Module, settings: TrainingSettings, pretrained: Collection[str] = ()) -> dict[str, float]:

@@ -100,6 +100,41 @@ def test_a_stop_while_compiling_ends_the_run(tmp_path, small_classifier, monkeyp
     wait_for(later, "finished")
 
 
+@pytest.mark.slow
+def test_nothing_is_compiled_again_in_the_midst_of_training(tmp_path, small_classifier, monkeypatch):
+    """It would take minutes in which no command is heeded: the last batch of an epoch has another size."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    doc = small_classifier(epochs=2, batch=8, compile=True, unfreeze_after=1)
+    doc.set_data(train_images=20)
+    doc.set_frozen(doc.order()[1], True)
+    trainer = Trainer(RunFolder.create(tmp_path, doc.data))
+    assert trainer.loader.batch_sampler.sizes() == (8, 4)
+    trainer._compile()
+    assert trainer.fast is not None
+    for _ in range(2):
+        assert trainer._unfreeze() is None
+        with torch.compiler.set_stance("fail_on_recompile"):
+            assert trainer._train_epoch()
+        trainer.epoch, trainer.batch = trainer.epoch + 1, 0
+    assert any(event["type"] == "unfrozen" for event in events_of(trainer.run))
+    assert trainer.step == 6
+
+
+def test_a_group_of_batches_counts_though_its_last_cannot_be_used(tmp_path, small_classifier):
+    for part, number in ((p, n) for p in ("train", "val") for n in range(4)):
+        path = tmp_path / "images" / part / "abc"[number % 3] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (number * 60, 40, 200)).save(path)
+    (tmp_path / "images" / "train" / "a" / "0.png").write_bytes(b"damaged")
+    doc = small_classifier(epochs=4, batch=1, accumulate=2, ema=True)
+    doc.set_data(kind="folder", path=str(tmp_path / "images"))
+    trainer = Trainer(RunFolder.create(tmp_path, doc.data))
+    trainer.train()
+    last_of_group = [e["step"] for e in events_of(trainer.run) if e["type"] == "step"]
+    assert any(step not in last_of_group for step in range(2, 17, 2)), "no group ended with the damaged image"
+    assert trainer.weights.average.count == 8
+
+
 def test_the_scale_of_half_precision_is_kept(tmp_path, small_classifier):
     """A GPU without bf16 has one; sought anew after a resume, it would cost steps."""
     run = RunFolder.create(tmp_path, small_classifier(epochs=1).data)

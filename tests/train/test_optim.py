@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
 from designer.engine.compile import compile_document
 from designer.graph import Document
@@ -83,6 +84,16 @@ def test_layers_and_loaded_weights_have_rates_of_their_own(detector):
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(trainable)
     for group in optimizer.param_groups:
         assert {p.ndim > 1 for p in group["params"]} == {group["weight_decay"] > 0}
+
+
+def test_only_matrices_decay():
+    """Scales of channels have three dimensions in some nets, and tables of positions have as many."""
+    model = nn.Module()
+    model.conv, model.norm, model.line = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 5)
+    model.scale, model.positions = nn.Parameter(torch.ones(4, 1, 1)), nn.Parameter(torch.zeros(1, 9, 4))
+    groups = make_optimizer(model, TrainingSettings(weight_decay=0.1)).param_groups
+    decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    assert {name for name, p in model.named_parameters() if id(p) in decayed} == {"conv.weight", "line.weight"}
 
 
 def test_what_is_left_of_an_epoch_steps_too(tmp_path, tiny):

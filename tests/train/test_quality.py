@@ -67,7 +67,7 @@ def test_what_is_found_in_a_crowd_is_neither_right_nor_wrong():
         [A], [0], [A, [110, 0, 120, 10], [90, 0, 104, 10], [150, 0, 160, 10]], [0, 0, 0, 1], [0.9, 0.8, 0.7, 0.6]
     )
     found = replace(found, crowds=crowd, crowd_labels=np.array([0]))
-    # The second lies in the crowd; the third on its edge with 4 of 14, and the fourth is of another class: both are wrong.
+    # The second lies in the crowd. The third lies on its edge with 4 of 14, the fourth is of another class: both wrong.
     assert found.counted().scores.tolist() == [0.9, 0.7, 0.6]
     quality = detection_quality([found], ["cat", "dog"])
     assert quality["matrix"] == [[1, 0, 0], [0, 0, 0], [1, 1, 0]]
