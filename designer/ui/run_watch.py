@@ -71,8 +71,11 @@ class RunWatch(QObject):
         if run is not None and self._tail is not None:
             alive = starting or is_alive(run)
             state = self._take(self._tail.read())
-            if not starting:
-                self.state = ("starting" if state not in ACTIVE else state) if alive else self._left(state)
+            if not starting and alive:
+                told = state in ACTIVE or (state in ENDED and self.is_leaving(run))
+                self.state = state if told else "starting"
+            elif not starting:
+                self.state = self._left(state)
         self.state_changed.emit(self.state)
         if self.active or self.state == "queued":
             self._timer.start()
