@@ -227,10 +227,10 @@ class _Show:
 
 def evaluate_run(path: Path, as_json: bool, speed: bool = True) -> None:
     """Metrics of the best checkpoint on its validation data, and how fast it is here."""
-    from designer.train import trained
+    run = RunFolder.open(path)
+    from designer.train import trained  # torch, which takes seconds, once there is a run
     from designer.train.speed import measure_speed
 
-    run = RunFolder.open(path)
     values = trained.evaluate_run(run)
     fast = measure_speed(trained.load_trained(run), run.document().training.batch) if speed else {}
     if as_json:
@@ -257,14 +257,18 @@ def predict_images(
     Of a semantic segmenter a PNG of class indices is written beside each drawn copy, and classes are listed with their
     shares of the image.
     """
-    from torchvision.io import write_png
+    run = RunFolder.open(path)
+    for image in images:
+        if not image.exists():
+            raise NetwrightError(f"{image}: There is no such file.")
+    from torchvision.io import write_png  # as torch it takes seconds
 
     from designer.data.masks import from_runs
     from designer.train import predictor, trained
     from designer.train.found import LEAST, above, coco_json
     from designer.train.plots import draw_classes, draw_found, write_classes
 
-    model = trained.load_trained(RunFolder.open(path))
+    model = trained.load_trained(run)
     boxes, maps = model.task in ("detect", "segment"), model.task == "semantic"
     if save_json is not None and not boxes:
         raise NetwrightError("This model finds no boxes, so there is nothing for a COCO file. Use --json.")

@@ -32,6 +32,7 @@ def predict_video(
     """
     if len(sources) > 1:
         raise NetwrightError("Predict on one video or camera at a time, and on images apart from it.")
+    folder = RunFolder.open(run)
     from designer.train.recording import Recording
     from designer.train.trained import load_trained
     from designer.train.video import open_source
@@ -43,7 +44,7 @@ def predict_video(
     try:
         if camera_number(sources[0]) is None and any(_same(target, Path(sources[0])) for target in targets):
             raise NetwrightError(f"{sources[0]} cannot be read and written at once. Save under another name.")
-        model = load_trained(RunFolder.open(run))
+        model = load_trained(folder)
         recordings += [Recording(target, model, source, threshold) for target in targets]
         done, seconds, ended = _through(model, source, recordings, quiet=as_json)
     finally:

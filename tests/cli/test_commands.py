@@ -220,3 +220,15 @@ def test_a_file_that_is_not_there_is_said_before_torch_is_loaded(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["2 False"] * 8
     assert done.stderr.count("none.netwright: There is no such file.") == 8
+
+
+def test_a_folder_that_is_no_run_is_said_before_torch_is_loaded(tmp_path):
+    code = (
+        "import sys\nfrom designer.cli.app import app\n"
+        "for words in 'evaluate .', 'predict . a.png', 'predict . a.mp4', 'export . --to onnx':\n"
+        "    try:\n        app(words.split())\n"
+        "    except SystemExit as end:\n        print(end.code, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["2 False"] * 4
+    assert done.stderr.count("is no run folder") == 4
