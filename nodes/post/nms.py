@@ -99,8 +99,10 @@ def _greedy(suppresses: Tensor, valid: Tensor) -> Tensor:
 
     if valid.is_meta:
         return valid
-    # while_loop takes no tensor twice, so this starts from all, not from `valid`.
-    state = torch.ones_like(valid), valid.sum()
+    # while_loop takes no tensor twice, so this starts from all, not from `valid`; and it counts all, as there is a
+    # first round to make even where none is valid.
+    start = torch.ones_like(valid)
+    state = start, start.sum()
     if torch.compiler.is_compiling():
         return while_loop(again, settle, state)[0]
     while again(*state):

@@ -135,6 +135,14 @@ def test_rows_are_sorted_and_padded() -> None:
     assert (found.labels[1] == -1).all()
 
 
+@pytest.mark.parametrize("images", [1, 3])
+def test_nothing_above_the_threshold_gives_nothing(images) -> None:
+    given = predictions(0, images=images, cells=20, classes=2, size=100.0)
+    found = NMS(score_threshold=0.5)(Predictions(given.boxes, given.scores * 0.4))
+    assert (found.labels == -1).all()
+    assert not found.scores.any()
+
+
 def test_max_detections_keeps_the_best() -> None:
     given = predictions(1, images=1, cells=300, classes=1, size=1000.0, spread=0.01)
     every, few = NMS()(given), NMS(max_detections=7)(given)
@@ -165,6 +173,9 @@ def test_export_and_onnx_agree_at_other_batches_and_sizes(tmp_path) -> None:
         assert (want.labels >= 0).any()
         assert_same(want, program.module()(given))
         assert_same(want, run(session, given))
+    given = predictions(4, images=2, cells=50, classes=3, size=200.0)
+    given.scores.mul_(0.01)
+    assert (run(session, given)[2] == -1).all()
     # 30 boxes in a chain, each with the same score for three classes: onnxruntime keeps their order as we do.
     left = torch.arange(30.0) * 3
     chain = torch.stack((left, torch.zeros(30), left + 10, torch.full((30,), 10.0)), 1)[None]
