@@ -40,7 +40,8 @@ Written by `python docs/make_exports.py` with torch {TORCH}, with drawn weights 
 - The bar of this table is 1e-4, and 0.001 of the side. Norms with the scale of 1 that they are drawn with make every
   layer enlarge what rounding did in those before it, so that drawn nets of some depth miss the bar against themselves:
   torch's float32 is 6 pixels from its own float64 in mhaf-yolo-n, 0.24 with scales of 0.5 and 0.016 with 0.25. Rows
-  with a * are of scales of {QUIET}, since they missed the bar with 1. One is still over it: yolo-ms with 1.4e-4.
+  with a * are of scales of {QUIET}, since they missed the bar with 1. One is still over it: yolo-ms with 1.4e-4 in one
+  of the images, for which torch's float32 is 1.6e-4 from its own float64.
 
 ## Templates
 
