@@ -244,6 +244,9 @@ class Plot(QFrame):
         self._due.stop()
         self._item.clear()
         self._steady.forget()
+        self._steady.setRange(xRange=(0, 1), padding=0)  # not that of the last curves
+        self._steady.setRange(yRange=self._range or (0, 1), padding=0.04)
+        self._steady.enableAutoRange(x=True, y=self._range is None)
         self._legend.show_values([])
         self._empty.show()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QUrl, Signal
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QFrame, QHeaderView, QProgressBar, QTableView, QWidget
 
@@ -19,6 +19,10 @@ from designer.ui.widgets import ElidedLabel, button, column, row
 
 COLUMNS = ("Severity", "File", "Line", "What", "What to do")
 _KEYS = ("severity", "file", "line", "what", "remedy")
+_WIDTHS = ((70, 92), (60, 150), (40, 60))
+"""Least and most pixels of the first columns."""
+_ROW, _PADDING = 24, 10
+"""Pixels of a row with one line, and beside the text of a cell."""
 _GLYPHS = {"error": ("alert-circle", "danger"), "warning": ("alert", "warning")}
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -110,8 +114,6 @@ class CheckPage(QWidget):
 
     def _fit_columns(self) -> None:
         header = self.table.horizontalHeader()
-        for place, width in enumerate((92, 150, 44)):
-            self.table.setColumnWidth(place, width)
         header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -218,15 +220,35 @@ class _Table(QTableView):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(24)
+        self.verticalHeader().setDefaultSectionSize(_ROW)
         self.setAccessibleName("What the check found")
+        self.share_width()
         self.setToolTip("Double-click: show the image, or open the file. Ctrl+O: open the label file.")
 
     def share_width(self) -> None:
-        """Give what is wrong and what to do room by what they hold, for one is often much longer than the other."""
+        """Give what is wrong and what to do room by what they hold, for one is often much longer than the other.
+
+        Where they do not fit beside each other they are wrapped, and all rows are as high as the highest: rows of their
+        own heights would have to be measured one by one, thousands of them.
+        """
+        for place, (least, most) in enumerate(_WIDTHS):
+            self.setColumnWidth(place, min(max(least, self.sizeHintForColumn(place)), most))
+        self.setWordWrap(False)  # or the hints are those of wrapped words
         what, remedy = (max(80, self.sizeHintForColumn(place)) for place in (3, 4))
         room = self.viewport().width() - sum(self.columnWidth(place) for place in range(3))
-        self.setColumnWidth(4, remedy if what + remedy <= room else max(80, room * remedy // (what + remedy)))
+        tight = what + remedy > room
+        self.setColumnWidth(4, max(80, room * remedy // (what + remedy)) if tight else remedy)
+        self.setWordWrap(tight)
+        self.verticalHeader().setDefaultSectionSize(self._wrapped_height() if tight else _ROW)
+
+    def _wrapped_height(self) -> int:
+        """Of the longest texts in the columns as wide as they are; three lines at most."""
+        high = _ROW
+        for place in (3, 4):
+            longest = max((finding[_KEYS[place]] for finding in self._page.model.findings), key=len, default="")
+            room = QRect(0, 0, self.columnWidth(place) - _PADDING, 1000)
+            high = max(high, self.fontMetrics().boundingRect(room, Qt.TextFlag.TextWordWrap, longest).height() + 8)
+        return min(high, 3 * self.fontMetrics().lineSpacing() + 8)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

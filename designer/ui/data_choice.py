@@ -51,13 +51,17 @@ class DataChoice(QWidget):
     def _build(self) -> Any:
         fields = DataSettings.model_fields
         parts = QGridLayout()
-        parts.setSpacing(4)
+        parts.setHorizontalSpacing(4)
+        parts.setVerticalSpacing(2)
         parts.setContentsMargins(0, 0, 0, 0)
         for place, (name, field) in enumerate((("train", self.train), ("val", self.val), ("val_share", self.share))):
             title = str(fields[name].title)
             field.setAccessibleName(title)
             field.setToolTip(str(fields[name].description))
-            parts.addWidget(_named(title.removesuffix(" part"), field), 0, place)
+            text = ElidedLabel(title.removesuffix(" part"), "faint")
+            text.setBuddy(field)
+            parts.addWidget(text, 0, place)  # in a row of their own the names stand in line
+            parts.addWidget(field, 1, place)
             parts.setColumnStretch(place, 1)
         self.share.setMinimumWidth(64)
         for field in (self.train, self.val):
@@ -159,10 +163,3 @@ def recent() -> list[str]:
 def remember(path: str) -> None:
     """Put a path before those that were used before."""
     QSettings().setValue(_RECENT, [path, *(other for other in recent() if other != path)][:MOST_RECENT])
-
-
-def _named(title: str, field: QWidget) -> QWidget:
-    made, text = QWidget(), ElidedLabel(title, "faint")
-    text.setBuddy(field)
-    made.setLayout(column(text, field, gap=2))
-    return made

@@ -42,7 +42,7 @@ class ImagesPage(QWidget):
         self.troubled = tool("alert-circle-outline", "Only images with problems, once the check has run")
         self.troubled.setCheckable(True)
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Part of the name")
+        self.search.setPlaceholderText("Name")
         self.search.setAccessibleName("Search images by name")
         self.search.setClearButtonEnabled(True)
         self.count = label("", "faint")
@@ -59,8 +59,8 @@ class ImagesPage(QWidget):
         self._offer_classes([])
 
     def _build(self) -> Any:
-        for box in (self.part, self.kind):
-            box.setFixedWidth(120)
+        self.part.setFixedWidth(96)
+        self.kind.setFixedWidth(124)
         self.search.setMinimumWidth(60)
         filters = row(self.part, self.kind, self.troubled, self.search, self.count, margins=(8, 4, 8, 2), gap=4)
         left, right = QWidget(), QWidget()
@@ -74,7 +74,7 @@ class ImagesPage(QWidget):
         self.split.addWidget(right)
         self.split.setStretchFactor(0, 1)
         self.split.setStretchFactor(1, 1)
-        self.split.setSizes([500, 400])
+        self.split.setSizes([430, 400])
         return column(self.split)
 
     def _connect(self) -> None:
@@ -207,4 +207,4 @@ class ImagesPage(QWidget):
             classes = coloured(pixels[3 * width * height :], (height, width), answer["labels"])
         self.view.show_picture(image, size, answer["objects"], answer["bad"], classes)
         objects = wording.plural(len(answer["objects"]), "object") if any("box" in o for o in answer["objects"]) else ""
-        self._say_what(answer["picture"], f"{size.width()} x {size.height()}" + (f"  ·  {objects}" if objects else ""))
+        self._say_what(answer["picture"], f"{size.width()} × {size.height()}" + (f"  ·  {objects}" if objects else ""))

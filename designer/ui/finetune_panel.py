@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PLAN_AFTER_MS = 400
 """Rest after the last change before a plan is made."""
 _FILE = "file…"
+_KEPT, _NEW = 2, 3
+"""Columns of the plan that are numbers."""
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 TASKS = (("", "As before, where the data fits"), ("detect", "Detection"), ("segment", "Segmentation"),
          ("semantic", "Semantic segmentation"), ("classify", "Classification"))  # fmt: skip
 CHANNELS = ((3, "Colour, 3 channels"), (1, "Grey, 1 channel"), (4, "4 channels"))
@@ -54,6 +57,9 @@ class FineTunePanel(QDialog):
         self.totals = label("", "muted", wrap=True)
         self.plan = tree(("Node", "Weights", "Kept", "New", ""), (230, 130, 90, 90))
         self.plan.setAccessibleName("What becomes of each node")
+        self.plan.setRootIsDecorated(False)
+        for place in (_KEPT, _NEW):
+            self.plan.headerItem().setTextAlignment(place, _RIGHT)
         self.training = label("", "muted", wrap=True)
         self.apply = button("Apply", "primary", "check", "Change the document, as one step")
         self.apply.setEnabled(False)
@@ -215,7 +221,10 @@ class FineTunePanel(QDialog):
         self._say("\n".join(f"{change['what']}. {change['why']}" for change in result["changes"]))
         for node in result["nodes"]:
             words = [node["title"], FATES[node["state"]], wording.count(node["kept"]), wording.count(node["new"])]
-            QTreeWidgetItem(self.plan, [*words, "frozen" if node["frozen"] else ""]).setToolTip(0, node["how"])
+            item = QTreeWidgetItem(self.plan, [*words, "frozen" if node["frozen"] else ""])
+            item.setToolTip(0, node["how"])
+            for place in (_KEPT, _NEW):
+                item.setTextAlignment(place, _RIGHT)
         self.totals.setText(
             f"{wording.count(result['kept'])} parameters kept, {wording.count(result['new'])} new, "
             f"{wording.count(result['frozen'])} frozen."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -23,9 +24,10 @@ from PySide6.QtWidgets import (
 )
 
 from designer.graph.storage import write_text
-from designer.train.found import above, coco_json
+from designer.train.found import coco_json
 from designer.train.run import RunFolder
 from designer.train.sources import VIDEOS, cameras, moves
+from designer.ui import wording
 from designer.ui.editors import CalmComboBox
 from designer.ui.message_bar import MessageBar
 from designer.ui.predict_link import PredictLink
@@ -33,10 +35,13 @@ from designer.ui.predict_video import PredictVideo
 from designer.ui.predict_view import PredictView, drawn
 from designer.ui.run_bar import run_title
 from designer.ui.run_watch import runs_in
+from designer.ui.suppress import ALL
 from designer.ui.widgets import ElidedLabel, button, column, label, row, tool
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 LEFT_WIDTH, LIST_WIDTH = 288, 220
+_NAME_WIDTH, _VALUE_WIDTH = 88, 30
+"""Pixels beside a slider."""
 _KEY = "predict"
 
 
@@ -49,6 +54,7 @@ class PredictPanel(QWidget):
         self._root: Path | None = None
         self._names: list[str] = []
         self._task = ""
+        self._asked = ""
         self._skipped = 0
         self.results: list[dict[str, Any]] = []
         self.link = PredictLink()
@@ -65,11 +71,17 @@ class PredictPanel(QWidget):
         self.threshold.setAccessibleName("Lowest score shown")
         self.meaning = label("Lowest score", "muted")
         self.least = label("0.25", "muted")
+        self.overlap = QSlider(Qt.Orientation.Horizontal)
+        self.overlap.setRange(5, 100)
+        self.overlap.setValue(100)
+        self.overlap.setAccessibleName("Largest overlap shown")
+        self.overlap.setToolTip("Of two boxes of a class with a larger IoU, the surer one is shown and saved")
+        self.most = label("1.00", "muted")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.state = ElidedLabel("", "faint")
         self.save_images = button("Save images…", "small", "content-save-outline", "Each image with what was found")
-        self.save_coco = button("Save COCO…", "small", "code-json", "Boxes above the threshold as a COCO file")
+        self.save_coco = button("Save COCO…", "small", "code-json", "The boxes that are shown as a COCO file")
         self.save_video = button(
             "Save…", "small", "content-save-outline", "The video with what is found, COCO, or lines"
         )
@@ -90,11 +102,21 @@ class PredictPanel(QWidget):
     def _build(self) -> Any:
         left = QWidget()
         left.setFixedWidth(LEFT_WIDTH)
-        score = row(self.meaning, 1, self.least)
+        score = row(self.meaning, self.threshold, self.least)
+        self._overlap_row = QWidget()
+        overlap = label("Overlap (IoU)", "muted")
+        self._overlap_row.setLayout(row(overlap, self.overlap, self.most))
+        for name in (self.meaning, overlap):
+            name.setFixedWidth(_NAME_WIDTH)
+        for value in (self.least, self.most):
+            value.setFixedWidth(_VALUE_WIDTH)
+            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         choose = row(self.choose, self.choose_folder, self.choose_video, self.choose_camera, 1, gap=4)
         save = row(self.save_images, self.save_coco, self.save_video, 1, gap=4)
-        end = (1, row(self.state, self.cancel), self.progress)
-        left.setLayout(column(self.runs, choose, score, self.threshold, save, *end, margins=(12, 8, 12, 8), gap=8))
+        said = row(self.state, self.cancel)
+        said.setStretch(0, 1)
+        limits = (score, self._overlap_row)
+        left.setLayout(column(self.runs, choose, *limits, save, 1, said, self.progress, margins=(12, 8, 12, 8), gap=8))
         lines = []
         for _ in range(2):
             lines.append(QFrame())
@@ -116,7 +138,9 @@ class PredictPanel(QWidget):
         self.video.refused.connect(lambda text: self._messages.say(text, "warning", key=_KEY))
         self.video.progressed.connect(self._on_video_progress)
         self.cancel.clicked.connect(self._cancel)
-        self.threshold.valueChanged.connect(self._on_threshold)
+        self.runs.activated.connect(lambda _place: self._on_run_chosen())
+        self.threshold.valueChanged.connect(lambda _value: self._on_limits())
+        self.overlap.valueChanged.connect(lambda _value: self._on_limits())
         self.save_images.clicked.connect(self._save_images)
         self.save_coco.clicked.connect(self._save_coco)
         self.list.currentRowChanged.connect(self._on_row)
@@ -151,6 +175,13 @@ class PredictPanel(QWidget):
         for made in (self.choose, self.choose_folder, self.choose_video, self.choose_camera):
             made.setEnabled(bool(found))
 
+    def _on_run_chosen(self) -> None:
+        """What is on show is what another model found: ask the one that was chosen."""
+        if self.video.source and not self.video.recording:
+            self.watch(self.video.source)
+        elif self.results and self._asked != self.runs.currentData():
+            self.predict([Path(result["image"]) for result in self.results])
+
     # -- images ------------------------------------------------------------------------------------------------------
 
     def predict(self, paths: Sequence[Path]) -> None:
@@ -164,7 +195,7 @@ class PredictPanel(QWidget):
         self.results.clear()
         self.list.clear()
         self.view.show_result(None)
-        self._skipped = 0
+        self._skipped, self._asked = 0, run
         self._show_kind(moving=False)
         self.progress.setRange(0, 0)
         self._show_state("Loading the model…" if not self.link.busy else "Predicting…", working=True)
@@ -188,6 +219,7 @@ class PredictPanel(QWidget):
         for made in (self.list, self._before_list, self.save_images, self.save_coco):
             made.setVisible(not moving)
         self.save_video.setVisible(moving)
+        self._show_overlap()
         self.cancel.setText(" Stop" if moving else " Cancel")
 
     def _choose_video(self) -> None:
@@ -250,11 +282,18 @@ class PredictPanel(QWidget):
         self.meaning.setText(words)
         self.threshold.setAccessibleName("Opacity of the classes" if maps else "Lowest score shown")
         self.save_coco.setText(" Save classes…" if maps else " Save COCO…")
-        tip = "PNGs of class indices" if maps else "Boxes above the threshold as a COCO file"
+        tip = "PNGs of class indices" if maps else "The boxes that are shown as a COCO file"
         self.save_coco.setToolTip(tip)
         self.save_coco.setAccessibleName("Save classes" if maps else "Save COCO")
+        self._show_overlap()
         if maps != before:
             self.threshold.setValue(50 if maps else 25)
+
+    def _show_overlap(self) -> None:
+        """Boxes of images alone can be left out here: a video's are drawn and recorded by the process."""
+        boxes = self._task in ("", "detect", "segment") and not self.save_video.isVisibleTo(self)
+        self._overlap_row.setVisible(boxes)
+        self._on_limits()
 
     def _on_answered(self, answer: dict[str, Any]) -> None:
         if self.cancel.isHidden():  # on its way when it was cancelled
@@ -304,7 +343,7 @@ class PredictPanel(QWidget):
 
     def _name_row(self, place: int) -> None:
         result = self.results[place]
-        found = above(result["found"], self.view.threshold)
+        found = self.view.shown(result)
         boxes = not result["found"] or "box" in result["found"][0]
         said = str(len(found)) if boxes else result["found"][0]["class"]
         if "classes" in result:
@@ -318,9 +357,11 @@ class PredictPanel(QWidget):
     def _on_row(self, place: int) -> None:
         self.view.show_result(self.results[place] if 0 <= place < len(self.results) else None)
 
-    def _on_threshold(self, value: int) -> None:
-        self.least.setText(f"{value / 100:.2f}")
-        self.view.set_threshold(value / 100)
+    def _on_limits(self) -> None:
+        score, overlap = self.threshold.value() / 100, self.overlap.value() / 100
+        self.least.setText(f"{score:.2f}")
+        self.most.setText(f"{overlap:.2f}")
+        self.view.set_limits(score, overlap if self._overlap_row.isVisibleTo(self) else ALL)
         for place in range(len(self.results)):
             self._name_row(place)
 
@@ -331,24 +372,22 @@ class PredictPanel(QWidget):
             self.save_images_to(Path(chosen))
 
     def save_images_to(self, folder: Path) -> None:
-        """Write every image with what was found, one at a time, so that the window goes on."""
-        waiting = list(enumerate(self.results))
-        taken: set[str] = set()
+        """Write every image with what was found, one at a time, so that the window goes on.
+
+        No file is replaced: the folder may be the one that the images are in.
+        """
+        waiting = list(self.results)
 
         def write_next() -> None:
             if not waiting:
-                self._show_state(f"{len(taken)} images in {folder.name}")
+                self._show_state(f"{wording.plural(len(self.results), 'image')} in {folder.name}")
                 return
-            _, result = waiting.pop(0)
-            stem = Path(result["image"]).stem
-            name = next(n for i in range(len(taken) + 1) if (n := stem + (f"-{i}" if i else "")) not in taken)
-            taken.add(name)
-            if not drawn(result, self.view.threshold).save(str(folder / f"{name}.png")):
-                self._messages.say(
-                    f"{folder / name}.png could not be written. Choose another folder.", "danger", key=_KEY
-                )
+            result = waiting.pop(0)
+            path = free_path(folder, Path(result["image"]).stem)
+            if not drawn(result, self.view.threshold, self.view.overlap).save(str(path)):
+                self._messages.say(f"{path} could not be written. Choose another folder.", "danger", key=_KEY)
                 return
-            self.state.set_full_text(f"Saving {len(taken)} of {len(self.results)}")
+            self.state.set_full_text(f"Saving {len(self.results) - len(waiting)} of {len(self.results)}")
             QTimer.singleShot(0, self, write_next)
 
         write_next()
@@ -363,7 +402,7 @@ class PredictPanel(QWidget):
                 text = f"{path} could not be written: {error.strerror}. Choose another place."
                 self._messages.say(text, "danger", key=_KEY)
                 return
-        self._show_state(f"{len(self.results)} class maps in {folder.name}")
+        self._show_state(f"{wording.plural(len(self.results), 'class map')} in {folder.name}")
 
     def _save_coco(self) -> None:
         if self._task == "semantic":
@@ -375,14 +414,21 @@ class PredictPanel(QWidget):
             self.save_coco_to(Path(path))
 
     def save_coco_to(self, path: Path) -> None:
-        """Write what is above the threshold as a COCO file."""
+        """Write the boxes that are shown as a COCO file."""
+        shown = [{**result, "found": self.view.shown(result)} for result in self.results]
         try:
-            write_text(path, json.dumps(coco_json(self.results, self._names, self.view.threshold)))
+            write_text(path, json.dumps(coco_json(shown, self._names, self.view.threshold)))
         except OSError as error:
             text = f"{path} could not be written: {error.strerror}. Choose another place."
             self._messages.say(text, "danger", key=_KEY)
             return
         self._show_state(f"Saved {path.name}")
+
+
+def free_path(folder: Path, stem: str) -> Path:
+    """The first of STEM.png, STEM-1.png, STEM-2.png, … that is not there."""
+    names = (stem + (f"-{number}" if number else "") for number in itertools.count())
+    return next(path for name in names if not (path := folder / f"{name}.png").exists())
 
 
 def _dropped(event: QDropEvent) -> list[Path]:

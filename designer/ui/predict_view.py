@@ -10,9 +10,9 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QImageReader, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from designer.train.found import above
 from designer.ui import theme
 from designer.ui.overlay import caption, class_colours, scaled_font, tinted
+from designer.ui.suppress import ALL, kept
 
 
 def read_image(result: Mapping[str, Any]) -> QImage:
@@ -30,8 +30,9 @@ def read_image(result: Mapping[str, Any]) -> QImage:
 
 
 def paint_found(
-    painter: QPainter, result: Mapping[str, Any], threshold: float, scale: float, masks: dict[int, QImage] | None = None
-) -> None:
+    painter: QPainter, result: Mapping[str, Any], threshold: float, scale: float,
+    masks: dict[int, QImage] | None = None, overlap: float = ALL,
+) -> None:  # fmt: skip
     """Draws what was found in the coordinates of the image.
 
     Args:
@@ -41,6 +42,7 @@ def paint_found(
             class, how opaque the classes are.
         scale: pixels on the screen of a pixel of the image; lines and words keep their size.
         masks: keeps decoded masks by their place in `found`.
+        overlap: largest IoU of two boxes of a class that are both drawn.
     """
     metrics = scaled_font(painter, 12, scale)
     if "classes" in result:
@@ -50,7 +52,7 @@ def paint_found(
         _paint_classes(painter, result, metrics, scale)
         return
     masks = {} if masks is None else masks
-    shown = set(map(id, above(result["found"], threshold)))
+    shown = set(map(id, kept(result["found"], threshold, overlap)))
     order = sorted(range(len(result["found"])), key=lambda i: result["found"][i]["score"])  # the surest lie on top
     for place in order:
         one = result["found"][place]
@@ -77,12 +79,13 @@ def _paint_classes(painter: QPainter, result: Mapping[str, Any], metrics: QFontM
         corner += QPointF(0, metrics.height() + 6 / scale)
 
 
-def drawn(result: Mapping[str, Any], threshold: float) -> QImage:
+def drawn(result: Mapping[str, Any], threshold: float, overlap: float = ALL) -> QImage:
     """The whole image at its own size with what was found."""
     image = read_image(result).convertToFormat(QImage.Format.Format_RGB32)
     painter = QPainter(image)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    paint_found(painter, result, threshold, scale=min(1.0, 640 / max(1, min(image.width(), image.height()))))
+    scale = min(1.0, 640 / max(1, min(image.width(), image.height())))
+    paint_found(painter, result, threshold, scale, overlap=overlap)
     painter.end()
     return image
 
@@ -94,6 +97,7 @@ class PredictView(QWidget):
         super().__init__()
         self.result: Mapping[str, Any] | None = None
         self.threshold = 0.25
+        self.overlap = ALL
         self._image = QImage()
         self._masks: dict[int, QImage] = {}
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -109,14 +113,21 @@ class PredictView(QWidget):
         """Show an answer of the predicting process, or nothing."""
         self.result, self._masks = result, {}
         self._image = read_image(result) if result is not None else QImage()
-        found = len(above(result["found"], self.threshold)) if result is not None else 0
-        self.setAccessibleDescription(f"{found} found" if result is not None else "No image")
+        self._say_count()
+
+    def set_limits(self, threshold: float, overlap: float = ALL) -> None:
+        """Draw what has at least this score, and of a class no two boxes with a larger IoU."""
+        self.threshold, self.overlap = threshold, overlap
+        self._say_count()
+
+    def _say_count(self) -> None:
+        shown = self.shown(self.result) if self.result is not None else []
+        self.setAccessibleDescription(f"{len(shown)} found" if self.result is not None else "No image")
         self.update()
 
-    def set_threshold(self, threshold: float) -> None:
-        """Draw what has at least this score."""
-        self.threshold = threshold
-        self.update()
+    def shown(self, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """What is drawn of a result."""
+        return kept(result["found"], self.threshold, self.overlap)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -134,4 +145,4 @@ class PredictView(QWidget):
         )
         painter.scale(scale, scale)
         painter.drawImage(QRectF(0, 0, width, height), self._image)
-        paint_found(painter, self.result, self.threshold, scale, self._masks)
+        paint_found(painter, self.result, self.threshold, scale, self._masks, self.overlap)

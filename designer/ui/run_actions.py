@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
 
+from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
 from designer.train.queue import put_in_queue, remove_from_queue
 from designer.train.run import RunFolder
@@ -52,10 +53,13 @@ class RunActions:
     def start(self) -> None:
         """Start a run of the document as it is now, unless it has errors: those are shown instead."""
         window, document = self._window, self._window.workspace.document
-        if document is None or self._train.watch.active:
+        if document is None or self._train.busy:
             window.show_tab(self._train)
-            if self._train.watch.active and self._train.whose:
-                text = f"“{self._train.whose}” is being trained. Stop that run first, or let this one wait for its end."
+            working = self._train.at_work
+            trained = self._train.document_of(working.run) if working is not None else None
+            if working is not None and working.run is not None and (working is self._train.aside or self._train.whose):
+                name = document_title(trained) if trained is not None else run_title(working.run.path.name)
+                text = f"“{name}” is being trained. Stop that run first, or let this one wait for its end."
                 self._messages.say(text, "info", Choice("Put it in the queue", self.enqueue), key="train")
             return
         if not self.can_train():
@@ -109,10 +113,13 @@ class RunActions:
             self._messages.say(str(error), "danger", key="runs")
 
     def _resume_run(self, run: RunFolder) -> None:
-        watch = self._train.watch
-        if watch.active and watch.run is not None and watch.run.path != run.path:
+        watch = self._train.at_work
+        if watch is not None and watch.run is not None and watch.run.path != run.path:
             put_in_queue(run)
-            text = f"{run_title(watch.run.path.name)} is at work; {run_title(run.path.name)} waits in the queue."
+            doing = "is paused" if watch.state == "paused" else "is at work"
+            text = (
+                f"{run_title(watch.run.path.name)} {doing}. {run_title(run.path.name)} waits in the queue for its end."
+            )
             self._messages.say(text, key="queue")
             return
         remove_from_queue(run.path.parent, run.path.name)
@@ -135,34 +142,40 @@ class RunActions:
         self._messages.say(text, "warning" if tone == "warning" else "info", *choices, key="run_warning")
 
     def _on_state(self, state: str) -> None:
-        working = self._train.watch.active
-        self._window.train_button.setText("Training…" if working else "Train")
+        working = self._train.at_work
+        paused = working is not None and working.state == "paused"
+        self._window.train_button.setText("Paused" if paused else "Training…" if working else "Train")
         tabs = self._window.tabs
         tabs.setTabText(tabs.indexOf(self._train), "Train  ●" if working else "Train")
         if state == "running":
             self._messages.withdraw("train")
 
     def _on_ended(self, state: str, text: str) -> None:
-        resume = Choice("Resume", self._resume, primary=True)
+        run = self._train.ended
+        assert run is not None
+        resume = Choice("Resume", lambda: self._resume_run(run), primary=True)
         if state in ("failed", "died"):
             self._messages.say(text, "danger", resume, key="train")
         elif state == "stopped":
             self._messages.say(text, "info", resume, key="train")
-        else:
-            self._messages.say(text, "success", Choice("Export ONNX…", self._export, primary=True), key="train")
+        elif (trained := self._train.document_of(run)) is not None:
+            export = Choice("Export ONNX…", lambda: self._export(trained), primary=True)
+            self._messages.say(text, "success", export, key="train")
+        else:  # it was started elsewhere, of a document that may be another than those that are open
+            show = Choice("Show the run", lambda: self._show_run(run), primary=True)
+            self._messages.say(text, "success", show, key="train")
 
     def _resume(self) -> None:
         self._window.show_tab(self._train)
         self._train.resume()
 
-    def _export(self) -> None:
+    def _export(self, trained: Document) -> None:
         """What was trained is exported, whichever tab is in front by now."""
-        workspace, trained = self._window.workspace, self._train.trained
+        workspace = self._window.workspace
         there = next((one for one in workspace.documents if one.document is trained), None)
-        if there is None and trained is not None:
+        if there is None:
             text = f"“{document_title(trained)}” is closed. Open it again to export it with the run's weights."
             self._messages.say(text, "warning", key="train")
             return
-        if there is not None:
-            workspace.go_to(there)
+        workspace.go_to(there)
         self._window.open_export("onnx")

@@ -26,6 +26,8 @@ STATE_TEXT = {
     "failed": "Failed",
     "died": "Ended unexpectedly",
 }
+_ROW = 30
+"""Pixels of a button."""
 _CAN_RESUME = ("stopped", "failed", "died")
 
 
@@ -38,6 +40,7 @@ class RunBar(QWidget):
     pause_clicked(), stop_clicked(), save_clicked(): steer the running trainer.
     fetch_clicked(): bring over what a run on a host has by now.
     run_chosen(str): another run's folder was picked from the list.
+    back_clicked(): show the run at work, which is not the one on show.
     """
 
     start_clicked = Signal()
@@ -49,6 +52,7 @@ class RunBar(QWidget):
     save_clicked = Signal()
     fetch_clicked = Signal()
     run_chosen = Signal(str)
+    back_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,12 +61,15 @@ class RunBar(QWidget):
         self.resume = button("Resume", "", "play", "Go on from where it stopped")
         self.stop = button("Stop", "danger", "stop", "Stop and keep a checkpoint")
         self.save = tool("content-save-outline", "Save a checkpoint now")
+        self.save.setFixedHeight(_ROW)  # or the row grows with it
+        self.back = button("Run at work", "", "arrow-left", "Show the run that is being trained")
         for made, signal in (
             (self.start, self.start_clicked),
             (self.pause, self.pause_clicked),
             (self.resume, self.resume_clicked),
             (self.stop, self.stop_clicked),
             (self.save, self.save_clicked),
+            (self.back, self.back_clicked),
         ):
             made.clicked.connect(signal)
         self.queue = button("Queue", "", "tray-plus", "Train the document as it is now when this run has ended")
@@ -86,29 +93,41 @@ class RunBar(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the run")
         self.progress.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        top = row(
-            self.start, self.pause, self.resume, self.stop, self.save, self.queue, self.fetch, self.finetune,
-            self.state, self.runs,
+        self._steering = (
+            self.start, self.pause, self.resume, self.stop, self.save, self.back, self.queue, self.fetch, self.finetune
         )  # fmt: skip
-        top.setStretch(top.indexOf(self.state), 1)
-        below = row(self.progress, self.facts, gap=12)
-        below.setStretch(0, 1)
-        below.setStretch(1, 2)
-        self.setLayout(column(top, below, margins=(8, 8, 12, 0), gap=6))
+        # The words have a line of their own: beside the buttons they were cut off in a window of 1280 px.
+        said = row(self.state, self.facts, gap=12)
+        said.setStretch(0, 1)
+        self.facts.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
+        self.setLayout(column(row(*self._steering, 1, self.runs), said, self.progress, margins=(8, 8, 12, 0), gap=5))
         self.show_state("idle", {})
 
-    def show_state(self, state: str, last: Mapping[str, Mapping[str, Any]], whose: str = "") -> None:
-        """Show a run's state and the last event of each type; `whose` names another document than the one in front."""
+    def show_state(
+        self, state: str, last: Mapping[str, Mapping[str, Any]], whose: str = "", *, elsewhere: bool = False
+    ) -> None:
+        """Show a run's state and the last event of each type.
+
+        Args:
+            state: of the run on show.
+            last: its last event of each type.
+            whose: names another document than the one in front.
+            elsewhere: whether a run is at work that is not the one on show.
+        """
+        held = next((made for made in self._steering if made.hasFocus()), None)
         working = state in ("starting", "running", "paused")
-        self.start.setVisible(not working)
+        self.start.setVisible(not working and not elsewhere)
         self.start.setText("Start training" if state in ("idle", "queued") else "Train again")
         self.pause.setVisible(state in ("starting", "running"))
         self.pause.setEnabled(state == "running")
-        self.resume.setVisible(state == "paused" or state in _CAN_RESUME)
+        self.resume.setVisible(state == "paused" or (state in _CAN_RESUME and not elsewhere))
         self.stop.setVisible(working)
         self.save.setVisible(state == "running")  # a pause has saved one
-        self.queue.setVisible(working)
-        self.finetune.setVisible(not working)
+        self.back.setVisible(elsewhere and not working)
+        self.queue.setVisible(working or elsewhere)
+        self.finetune.setVisible(not working and not elsewhere)
+        if held is not None and held.isHidden():
+            self._pass_focus(held)
         self.state.set_full_text((f"“{whose}”: " if whose else "") + _state_line(state, last))
         self.facts.set_full_text(_facts_line(last))
         step, start = last.get("step"), last.get("start")
@@ -119,8 +138,18 @@ class RunBar(QWidget):
             self.progress.setRange(0, max(int(total), 1))
             self.progress.setValue(max(int(total), 1) if state == "finished" else int((step or {}).get("step", 0)))
 
+    def _pass_focus(self, held: QWidget) -> None:
+        """Give the keyboard of a button that is gone to the one in its place; Qt would give it to the next, Stop."""
+        heirs: dict[QWidget, QWidget] = {self.pause: self.resume, self.resume: self.pause, self.stop: self.start}
+        heir = heirs.get(held, self)
+        (heir if not heir.isHidden() and heir.isEnabled() else self).setFocus()
+
     def show_runs(self, folders: Sequence[Path], current: Path | None) -> None:
-        """Fill the list of runs, newest first."""
+        """Fill the list of runs, newest first; it stays as it is where it is that already."""
+        listed = [self.runs.itemData(place) for place in range(self.runs.count())]
+        chosen = str(current) if current else None
+        if sorted(listed) == sorted(map(str, folders)) and chosen == self.runs.currentData():
+            return
         self.runs.blockSignals(True)
         self.runs.clear()
         for folder in folders:
@@ -128,7 +157,7 @@ class RunBar(QWidget):
         if not folders:
             self.runs.addItem("No runs yet", "")
         self.runs.setEnabled(bool(folders))
-        self.runs.setCurrentIndex(self.runs.findData(str(current)) if current else (-1 if folders else 0))
+        self.runs.setCurrentIndex(self.runs.findData(chosen) if chosen else (-1 if folders else 0))
         self.runs.blockSignals(False)
 
 
@@ -173,7 +202,8 @@ def _facts_line(last: Mapping[str, Mapping[str, Any]]) -> str:
             str(start.get("device", "")).upper() if start.get("device") == "cpu" else str(start.get("device", ""))
         )
     if step:
-        parts.append(f"{step['images_per_s']:.3g} images/s")
+        rate = step["images_per_s"]
+        parts.append(f"{rate:,.0f} images/s" if rate >= 100 else f"{rate:.3g} images/s")
         if step.get("eta_s") is not None and "finished" not in last and "stopped" not in last:
             parts.append(f"{wording.seconds(step['eta_s'])} left")
     return " · ".join(part for part in parts if part)

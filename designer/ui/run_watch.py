@@ -24,8 +24,8 @@ ALIVE_EVERY = 5
 class RunWatch(QObject):
     """Signals:
     events(list): events as dicts, oldest first.
-    state_changed(str): `queued` (it waits for another run), `starting`, `running`, `paused`, `stopped`, `finished`,
-        `failed` (an error said why) or `died` (the process is gone and never said why).
+    state_changed(str): `idle` (it never had a trainer), `queued` (it waits for another run), `starting`, `running`,
+        `paused`, `stopped`, `finished`, `failed` (an error said why) or `died` (the process is gone, nobody knows why).
     """
 
     events = Signal(list)
@@ -85,6 +85,8 @@ class RunWatch(QObject):
         assert self.run is not None
         if self.run.path.name in queue_of(self.run.path.parent):
             return "queued"
+        if state in ("idle", "queued") and never_begun(self.run):
+            return "idle"
         return "died" if state in ("idle", "queued", *ACTIVE) else state
 
     def _poll(self) -> None:
@@ -114,6 +116,11 @@ class RunWatch(QObject):
         if state != self.state:
             self.state = state
             self.state_changed.emit(state)
+
+
+def never_begun(run: RunFolder) -> bool:
+    """Whether no trainer ever worked on a run: it was taken out of the queue."""
+    return not run.process_path.exists()
 
 
 def runs_in(folder: Path) -> list[RunFolder]:

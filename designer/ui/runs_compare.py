@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTreeWidge
 
 from designer.graph.compare import differences
 from designer.graph.errors import NetwrightError
+from designer.graph.training import DataSettings, TrainingSettings
 from designer.train.events import METRICS, EventTail
 from designer.train.run import RunFolder
 from designer.train.run_list import RunInfo, compare_settings, metric_title
@@ -20,7 +21,11 @@ from designer.ui.run_bar import run_title
 from designer.ui.run_watch import MOST_STEPS
 from designer.ui.widgets import button, column, label, row
 
-_RIGHT = 400
+_RIGHT = 420
+"""Pixels: two runs of one name fit."""
+_TITLES = {
+    name: field.title for section in (TrainingSettings, DataSettings) for name, field in section.model_fields.items()
+} | {"epochs": "Epochs planned"}
 
 
 class RunsCompare(QWidget):
@@ -84,6 +89,8 @@ class RunsCompare(QWidget):
             tree.headerItem().setToolTip(1 + place, str(self.infos[place].path))
         tree.setRootIsDecorated(False)
         tree.setIndentation(0)
+        tree.setUniformRowHeights(True)
+        tree.setStyleSheet("QTreeView::item { padding: 4px 8px; }")  # as wide as the header's
         tree.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         tree.setAccessibleName("What differs")
         tree.header().setStretchLastSection(False)  # whole words; many runs are scrolled
@@ -95,7 +102,8 @@ class RunsCompare(QWidget):
         self._add(["Best " + metric_title(self.infos[0].metric or "figure"), *best])
         self._add(["Epochs done", *(f"{info.epoch} of {info.epochs}" for info in self.infos)])
         for name, values in compare_settings(self.infos):
-            self._add([name, *values])
+            title = _TITLES.get(name) or name
+            self._add([title[:1].upper() + title[1:], *values])
         for name, info in zip(self.names[1:], self.infos[1:], strict=True):
             self._section(f"Document of {name} against {self.names[0]}")
             for text in _document_differences(self.infos[0], info):
@@ -146,7 +154,8 @@ def _document_differences(a: RunInfo, b: RunInfo) -> list[str]:
         found = differences(RunFolder(a.path).document(), RunFolder(b.path).document())
     except NetwrightError as error:
         return [str(error)]
-    return [d.text for d in found if d.where not in ("training", "data")] or ["The same model."]
+    texts = [d.text.replace(" -> ", " → ") for d in found if d.where not in ("training", "data")]
+    return texts or ["The same model."]
 
 
 def _dot(index: int) -> QIcon:

@@ -9,18 +9,31 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
+from designer.train.run import RunFolder
 from designer.train.run_list import ACTIVE, RunInfo, metric_title
 from designer.ui import theme, wording
 from designer.ui.run_bar import run_title
+from designer.ui.run_watch import never_begun
 
 COLUMNS = ("Run", "State", "Best", "Epochs", "Started", "Took", "Note", "Device", "Document")
 SORT = Qt.ItemDataRole.UserRole
 STATE_WORDS = {
     "queued": "Queued", "starting": "Starting", "running": "Training", "paused": "Paused", "stopped": "Stopped",
-    "finished": "Finished", "failed": "Failed", "died": "Broke off",
+    "finished": "Finished", "failed": "Failed", "died": "Broke off", "idle": "Not begun",
 }  # fmt: skip
 _COLOURS = {"failed": "danger", "died": "danger", "finished": "success", "queued": "info"}
+_LATER = 1e12
+"""Seconds since 1970: after any run."""
 Index = QModelIndex | QPersistentModelIndex
+
+
+NOTE = COLUMNS.index("Note")
+
+
+def state_of(info: RunInfo) -> str:
+    """The state that is shown: `idle` for a run that was taken out of the queue before it had a trainer."""
+    unbegun = info.state == "died" and not info.started and never_begun(RunFolder(info.path))
+    return "idle" if unbegun else info.state
 
 
 class RunsModel(QAbstractTableModel):
@@ -31,10 +44,10 @@ class RunsModel(QAbstractTableModel):
         self.infos: list[RunInfo] = []
         self._queue: list[str] = []
 
-    def show(self, infos: Sequence[RunInfo], queue: Sequence[str] = ()) -> None:
-        """Show these runs; `queue` has the names of those that wait, the next first."""
+    def show(self, infos: Sequence[RunInfo], queue: Sequence[str] = ()) -> bool:
+        """Show these runs; `queue` has the names of those that wait, the next first. Whether that changed anything."""
         if list(infos) == self.infos and list(queue) == self._queue:
-            return
+            return False
         same = [info.path for info in infos] == [info.path for info in self.infos]
         if not same:
             self.beginResetModel()
@@ -43,6 +56,7 @@ class RunsModel(QAbstractTableModel):
             self.endResetModel()
         elif self.infos:
             self.dataChanged.emit(self.index(0, 0), self.index(len(self.infos) - 1, len(COLUMNS) - 1), [])
+        return True
 
     def row_of(self, path: Path) -> int:
         """The row of a run, -1 when it is not there."""
@@ -65,12 +79,12 @@ class RunsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and column in (2, 3, 5):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ForegroundRole and column == 1:
-            colour = "accent" if info.state in ACTIVE else _COLOURS.get(info.state)
+            colour = "accent" if info.state in ACTIVE else _COLOURS.get(state_of(info))
             return theme.current().color(colour) if colour else None
         return theme.mono_font() if role == Qt.ItemDataRole.FontRole and column == 8 else None
 
     def _words(self, info: RunInfo, column: int) -> str:
-        state = STATE_WORDS.get(info.state, info.state)
+        state = STATE_WORDS.get(state_of(info), info.state)
         if info.state == "queued" and info.path.name in self._queue:
             state += f" ({self._queue.index(info.path.name) + 1})"
         when = time.localtime(info.started)
@@ -87,7 +101,9 @@ class RunsModel(QAbstractTableModel):
     def _key(self, info: RunInfo, column: int) -> Any:
         words = self._words(info, column).lower()
         best = -1.0 if info.best is None else info.best
-        return (info.path.name, words, best, info.epoch, info.started, info.seconds, words, words, words)[column]
+        place = self._queue.index(info.path.name) if info.path.name in self._queue else -1
+        started = info.started or _LATER + place  # what waits comes after what has begun
+        return (info.path.name, words, best, info.epoch, started, info.seconds, words, words, words)[column]
 
     def headerData(self, section: int, way: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if way != Qt.Orientation.Horizontal:

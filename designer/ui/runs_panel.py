@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QStackedWidget,
-    QTableView,
     QWidget,
 )
 
@@ -32,13 +31,14 @@ from designer.train.run_list import (
 from designer.ui import wording
 from designer.ui.message_bar import Choice, MessageBar
 from designer.ui.run_bar import run_title
-from designer.ui.runs_model import SORT, RunsModel
-from designer.ui.tables import sorted_table
+from designer.ui.runs_model import NOTE, SORT, RunsModel, state_of
+from designer.ui.tables import Table, sorted_table
 from designer.ui.widgets import ElidedLabel, button, column, label, row, tool
 
 REFRESH_MS = 1000
 SIDE_WIDTH = 316
-_WIDTHS = (180, 88, 172, 92, 104, 96, 240, 84, 120)
+_LEAST_NOTE = 110
+"""Pixels of the column of notes."""
 
 
 class RunsPanel(QWidget):
@@ -95,10 +95,10 @@ class RunsPanel(QWidget):
         self.view.selectionModel().selectionChanged.connect(lambda *_: self._show_side())
         self._show_side()
 
-    def _make_view(self) -> QTableView:
-        view = sorted_table(self.sorted, "Runs", _WIDTHS)
+    def _make_view(self) -> Table:
+        view = sorted_table(self.sorted, "Runs")
         view.sortByColumn(4, Qt.SortOrder.DescendingOrder)
-        view.horizontalHeader().setStretchLastSection(True)
+        view.fit(NOTE, _LEAST_NOTE)
         view.doubleClicked.connect(lambda _index: self._emit(self.curves_wanted))
         QShortcut(QKeySequence.StandardKey.Delete, view, self._delete, context=Qt.ShortcutContext.WidgetShortcut)
         return view
@@ -164,7 +164,8 @@ class RunsPanel(QWidget):
         everything = self._list.read(self._root)
         found = [info for info in everything if info.matches(self.search.text())]
         chosen = {info.path for info in self.chosen()}
-        self.model.show(found, queue_of(self._root))
+        if self.model.show(found, queue_of(self._root)):
+            self.view.fit(NOTE, _LEAST_NOTE)
         if chosen != {info.path for info in self.chosen()}:
             self.select(chosen)
         shown = f"{len(found)} of {len(everything)} runs" if len(found) < len(everything) else ""
@@ -197,12 +198,20 @@ class RunsPanel(QWidget):
             made.setEnabled(one is not None)
         for made in (self.predict, self.finetune):
             made.setEnabled(one is not None and one.best is not None)
-        waits = one is not None and one.state == "queued"
-        self.resume.setVisible(one is not None and one.state in ("queued", "stopped", "failed", "died", "paused"))
-        self.resume.setText(" Start now" if waits else " Resume")
-        self.delete.setEnabled(bool(chosen) and not any(info.state in ACTIVE for info in chosen))
+        state = state_of(one) if one is not None else ""
+        waits = state == "queued"
+        self.resume.setVisible(state in ("idle", "queued", "stopped", "failed", "died", "paused"))
+        self.resume.setText(" Start now" if waits else " Start" if state == "idle" else " Resume")
+        self.resume.setToolTip("Train it" if state in ("idle", "queued") else "Go on from the last checkpoint")
+        self.finetune.setVisible(not waits)  # it has no weights yet, and the queue's buttons need the room
+        working = any(info.state in ACTIVE for info in chosen)
+        self.delete.setEnabled(bool(chosen) and not working)
+        self.delete.setToolTip(
+            "A run at work cannot be deleted. Stop it first." if working else "Move the run to the trash of its folder"
+        )
         self._queue_row.setVisible(waits)
         self.note.setEnabled(one is not None)
+        self.title.setVisible(one is not None)
         if one is not None:
             self.title.set_full_text(run_title(one.path.name))
             self.facts.setText(_facts(one))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QLineEdit, QMenu, QScrollArea, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLineEdit, QMenu, QScrollArea, QWidget
 
 from designer.graph.document import Document
 from designer.graph.space import (
@@ -105,25 +105,24 @@ class SweepForm(QWidget):
         self._rows_box.setWidgetResizable(True)
         self._rows_box.setFrameShape(QFrame.Shape.NoFrame)
         self._rows_box.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        settings = row(
-            *(self._field(*one) for one in (
-                ("Trials", self.trials, 70, "How many sets of values are tried"),
-                ("At once", self.jobs, 58, "Trials trained at the same time"),
-                ("Chosen by", self.sampler, 96, "TPE learns from the trials before; a grid tries every combination"),
-                ("Ended by", self.pruner, 112, "What ends a bad trial early"),
-            )), gap=4,
-        )  # fmt: skip
+        settings = QGridLayout()  # number boxes and lists differ in height: in a grid their names stand in line
+        settings.setHorizontalSpacing(4)
+        settings.setVerticalSpacing(2)
+        for place, (name, field, width, tip) in enumerate((
+            ("Trials", self.trials, 70, "How many sets of values are tried"),
+            ("At once", self.jobs, 58, "Trials trained at the same time"),
+            ("Chosen by", self.sampler, 96, "TPE learns from the trials before; a grid tries every combination"),
+            ("Ended by", self.pruner, 112, "What ends a bad trial early"),
+        )):  # fmt: skip
+            field.setFixedWidth(width)
+            field.setAccessibleName(name)
+            field.setToolTip(tip)
+            settings.addWidget(label(name, "faint"), 0, place)
+            settings.addWidget(field, 1, place)
+        settings.setColumnStretch(4, 1)
         whole = column(self._rows_box, settings, gap=6)
         whole.setStretch(0, 1)
         self.setLayout(whole)
-
-    def _field(self, name: str, field: QWidget, width: int, tip: str) -> QWidget:
-        field.setFixedWidth(width)
-        field.setAccessibleName(name)
-        field.setToolTip(tip)
-        made = QWidget()
-        made.setLayout(column(label(name, "faint"), field, gap=2))
-        return made
 
     def show_space(self, document: Document | None, texts: dict[str, str]) -> None:
         """Show these parameters of a document; `texts` is by target and is kept up to date."""

@@ -60,7 +60,7 @@ class TrialsModel(QAbstractTableModel):
         return [
             (str(trial.number + 1), trial.number),
             (STATE_WORDS.get(trial.state, trial.state), trial.state),
-            (figure + ("  ★" if trial.number == self.best else ""), -1e300 if trial.metric is None else trial.metric),
+            (("★  " if trial.number == self.best else "") + figure, -1e300 if trial.metric is None else trial.metric),
             *((f"{value:.4g}" if isinstance(value, float) else written(value), _key(value)) for value in values),
             (str(trial.epoch), trial.epoch),
             (wording.seconds(took) if took else "–", took),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QHBoxLayout, QSplitter, QTableView, QWidget
+from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QAbstractItemView, QFrame, QHBoxLayout, QSplitter, QWidget
 
 from designer.graph.document import Document
 from designer.graph.errors import NetwrightError
@@ -23,7 +23,7 @@ from designer.ui.message_bar import MessageBar
 from designer.ui.run_bar import run_title
 from designer.ui.sweep_form import SweepForm
 from designer.ui.sweep_model import SORT, TrialsModel, short
-from designer.ui.tables import sorted_table
+from designer.ui.tables import Table, sorted_table
 from designer.ui.widgets import ElidedLabel, button, column, row, tool
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 FORM_WIDTH = 374
 REFRESH_MS = 600
 _KEY = "sweep"
-_WIDTHS = (60, 76, 88)
-"""Of the first columns; the others hold a value each."""
+_BOTH = 800
+"""Pixels from which on there is room for the table beside the parallel coordinates."""
+_LEAST_WHY = 60
+"""Pixels of the last column."""
 _WORDS = {
     "running": "Sweeping", "stopping": "Stopping…", "stopped": "Stopped", "finished": "Finished", "failed": "Failed",
     "died": "Broke off",
@@ -77,6 +79,8 @@ class SweepPanel(QWidget):
         self.use = button("Use values", "small", "check", "Set this document's parameters to the trial's values")
         self.open = tool("file-outline", "Open the trial's document")
         self.curves = tool("chart-line", "Show the trial's run in the Train tab")
+        self.as_plot = tool("chart-timeline-variant", "Show the trials as parallel coordinates, or as a table")
+        self.as_plot.setCheckable(True)
         self.setLayout(self._build())
         self._timer = QTimer(self)
         self._timer.setInterval(REFRESH_MS)
@@ -84,19 +88,11 @@ class SweepPanel(QWidget):
         self._connect()
         self._show_buttons()
 
-    def _make_view(self) -> QTableView:
+    def _make_view(self) -> Table:
         view = sorted_table(self.sorted, "Trials")
         view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        view.horizontalHeader().setStretchLastSection(True)
-        view.horizontalHeader().setDefaultSectionSize(104)
-        view.horizontalHeader().setMinimumSectionSize(56)
-        self.model.modelReset.connect(self._set_widths)
         return view
-
-    def _set_widths(self) -> None:
-        for section, width in enumerate(_WIDTHS):
-            self.view.setColumnWidth(section, width)
 
     def _build(self) -> QHBoxLayout:
         actions = row(self.start_button, self.stop, self.resume, 1)
@@ -107,9 +103,10 @@ class SweepPanel(QWidget):
         left.setLayout(box)
         divider = QFrame()
         divider.setProperty("look", "vline")
-        bar = row(self.state, self.use, self.open, self.curves, margins=(8, 4, 8, 4), gap=4)
+        bar = row(self.state, self.use, self.open, self.curves, self.as_plot, margins=(8, 4, 8, 4), gap=4)
         bar.setStretch(0, 1)
         self.split = QSplitter(Qt.Orientation.Horizontal)
+        self.split.setChildrenCollapsible(False)
         self.split.addWidget(self.view)
         right = column(bar, self.split, gap=0)
         right.setStretch(1, 1)
@@ -128,6 +125,7 @@ class SweepPanel(QWidget):
         self.use.clicked.connect(self._use)
         self.open.clicked.connect(lambda: self._emit(self.document_wanted))
         self.curves.clicked.connect(lambda: self._emit(self.curves_wanted))
+        self.as_plot.toggled.connect(lambda _on: self._share_room())
 
     # -- which sweep -------------------------------------------------------------------------------------------------
 
@@ -232,7 +230,7 @@ class SweepPanel(QWidget):
             self.plot = ParallelPlot()
             self.plot.picked.connect(self.select)
             self.split.addWidget(self.plot)
-            self.split.setSizes([440, 560])
+            self.split.setSizes([500, 500])
             self._show_trials()
         return self.plot
 
@@ -255,11 +253,25 @@ class SweepPanel(QWidget):
             config = None
         space = config.space if config is not None else []
         self.model.show(space, self.status)
+        self._share_room()
+        self.view.fit(self.model.columnCount() - 1, _LEAST_WHY)
         if self.plot is not None:
-            self.plot.setVisible(config is not None)
             self.plot.show_trials(space, self.status, more=config is None or config.direction == "maximize")
         total = config.trials if config is not None else 0
         self.state.set_full_text(self._words(total))
+
+    def _share_room(self) -> None:
+        """Table and parallel coordinates side by side, or one of them where a window is too narrow for both."""
+        both = self.split.width() >= _BOTH
+        drawn = self.plot is not None and self.sweep is not None
+        self.as_plot.setVisible(drawn and not both)
+        self.view.setVisible(both or not drawn or not self.as_plot.isChecked())
+        if self.plot is not None:
+            self.plot.setVisible(drawn and (both or self.as_plot.isChecked()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        QTimer.singleShot(0, self, self._share_room)  # when the splitter has its width, too
 
     def _words(self, total: int) -> str:
         if self.sweep is None:
@@ -283,6 +295,7 @@ class SweepPanel(QWidget):
         self.resume.setVisible(self.sweep is not None and not working)
         more = self.form.trials.value() > self.status.ended
         self.resume.setEnabled(self.status.state in ("stopped", "died", "failed") or more)
+        self.resume.setToolTip("Go on where it stopped" if self.resume.isEnabled() else "Raise Trials to go on")
         trial = self.chosen()
         self.use.setEnabled(trial is not None and self._document is not None)
         for made in (self.open, self.curves):

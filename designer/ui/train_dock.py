@@ -21,7 +21,8 @@ from designer.train.ready import ReadyTrainer
 from designer.train.remote import send_run, start_fetching
 from designer.train.run import RunFolder, is_alive, start_training
 from designer.ui.open_document import document_title
-from designer.ui.run_bar import RunBar, best_metric, run_title
+from designer.ui.run_bar import RunBar
+from designer.ui.run_end import ENDS, end_words
 from designer.ui.run_watch import MOST_STEPS, RunWatch, runs_in
 from designer.ui.train_form import TrainForm
 from designer.ui.widgets import column, row
@@ -40,7 +41,8 @@ class TrainDock(QWidget):
     """Signals:
     start_clicked(): Start was pressed; the window checks the document and then calls `start`.
     queue_clicked(): it shall be trained after the run at work; the window calls `enqueue`.
-    run_ended(str, str): a run ended: its state (`finished`, `stopped`, `failed`, `died`) and what to say about it.
+    run_ended(str, str): a run that was seen at work ended, `ended`: its state (`finished`, `stopped`, `failed`, `died`)
+        and what to say about it.
     said(str, str, str): the trainer at work has something to tell: the text, `warning` or `info`, and the id of the
         node that it is about, or "".
     folder_changed(Path or None): the runs of another folder are listed.
@@ -59,10 +61,12 @@ class TrainDock(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._document: Document | None = None
-        self.trained: Document | None = None
-        """The document whose run was started last in this window."""
+        self._documents: dict[Path, Document] = {}
+        """Of the runs that were started or queued in this window, by their folders."""
+        self.ended: RunFolder | None = None
+        """The run of the last `run_ended`."""
+        self._at_work: set[Path] = set()
         self._root: Path | None = None
-        self._own_run: Path | None = None
         self._process: Popen[bytes] | None = None
         self._ready = ReadyTrainer()
         self._followed = 0.0
@@ -71,6 +75,9 @@ class TrainDock(QWidget):
         self.form.setFixedWidth(FORM_WIDTH)
         self.bar = RunBar()
         self.watch = RunWatch()
+        """Of the run on show."""
+        self.aside = RunWatch()
+        """Of a run that went on when the user chose to look at another."""
         self.live: LiveTabs | None = None
         self._right: QVBoxLayout = column(self.bar, gap=4)
         divider = QFrame()
@@ -84,20 +91,24 @@ class TrainDock(QWidget):
         self.bar.queue_clicked.connect(self.queue_clicked)
         self.bar.fetch_clicked.connect(self._fetch)
         self.bar.run_chosen.connect(self._on_run_chosen)
+        self.bar.back_clicked.connect(self._show_at_work)
         self.watch.events.connect(self._on_events)
         self.watch.state_changed.connect(self._on_state)
+        self.aside.events.connect(self._say_events)
+        self.aside.state_changed.connect(self._on_aside_state)
 
     # -- what is shown ---------------------------------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        self._see_runs()
         # After the frame that shows this tab: the import must not delay it.
         QTimer.singleShot(CURVES_AFTER_MS, self, self.make_curves)
         QTimer.singleShot(READY_AFTER_MS, self, self._prepare)
 
     def _prepare(self) -> None:
         """Have a trainer wait for Start, while this tab is shown and nothing is trained."""
-        if self.isVisible() and not self.watch.active:
+        if self.isVisible() and not self.busy:
             self._ready.prepare()
 
     def close_ready(self) -> None:
@@ -140,27 +151,55 @@ class TrainDock(QWidget):
         self._list_runs()
 
     @property
+    def busy(self) -> bool:
+        """Whether a run is at work, on show or not."""
+        return self.watch.active or self.aside.active
+
+    @property
+    def at_work(self) -> RunWatch | None:
+        """The run at work, on show or not."""
+        return next((one for one in (self.watch, self.aside) if one.active), None)
+
+    def document_of(self, run: RunFolder | None) -> Document | None:
+        """The document that this window trained in a run."""
+        return self._documents.get(run.path) if run is not None else None
+
+    @property
     def whose(self) -> str:
         """The name of the document whose run is on show, where it is not the one in front."""
-        own = self.watch.run is not None and self.watch.run.path == self._own_run
-        return document_title(self.trained) if own and self.trained not in (None, self._document) else ""
+        document = self.document_of(self.watch.run)
+        return document_title(document) if document is not None and document is not self._document else ""
 
     def _show_state(self) -> None:
         run = self.watch.run
-        self.bar.show_state(self.watch.state, self.watch.last, self.whose)
+        self.bar.show_state(self.watch.state, self.watch.last, self.whose, elsewhere=self.aside.active)
         self.bar.fetch.setVisible(self.watch.active and run is not None and run.remote_path.is_file())
 
     def _list_runs(self) -> None:
         found = [run.path for run in runs_in(self._root)] if self._root is not None else []
         current = self.watch.run.path if self.watch.run is not None else None
-        if current is not None and current not in found:
+        if current is not None and current not in found and current.is_dir():
             found.insert(0, current)
         self.bar.show_runs(found, current)
+
+    def _see_runs(self) -> None:
+        """List runs that others made or deleted; in the place of a run on show that is gone comes the newest."""
+        if not self.isVisible():
+            return
+        run = self.watch.run
+        if run is not None and not self.watch.active and not run.path.is_dir():
+            self._follow(next(iter(runs_in(self._root)), None) if self._root is not None else None)
+        else:
+            self._list_runs()
 
     def _follow(self, run: RunFolder | None, *, starting: bool = False) -> None:
         if self.live is not None:
             self.live.reset()
         self._followed = time.time()
+        if run is not None and self.aside.run is not None and run.path == self.aside.run.path:
+            self.aside.follow(None)
+        elif self.watch.active and run is not None and run.path != self._shown_path():
+            self.aside.follow(self.watch.run)
         self.watch.follow(run, starting=starting)
         self._look_at_statistics()
         self._show_state()
@@ -182,7 +221,7 @@ class TrainDock(QWidget):
             raise ValueError("There is no document to train.")
         run = self._new_run(self._root, self._document)
         self._process = self._ready.start(run) or start_training(run)
-        self.trained, self._own_run = self._document, run.path
+        self._documents[run.path] = self._document
         self._follow(run, starting=True)
         return run
 
@@ -201,29 +240,44 @@ class TrainDock(QWidget):
         """
         if self._document is None or self._root is None:
             raise ValueError("There is no document to train.")
-        root = self.watch.run.path.parent if self.watch.active and self.watch.run is not None else self._root
-        run = self._new_run(root, self._document)
+        working = self.at_work.run if self.at_work is not None else None
+        run = self._new_run(working.path.parent if working is not None else self._root, self._document)
+        self._documents[run.path] = self._document
         put_in_queue(run)
         self._list_runs()
         return run
 
     def advance_queue(self) -> None:
-        """Start what waits, if nothing is at work, and follow a run that was started elsewhere."""
-        watched = self.watch.run
-        if self.watch.active:
+        """Start what waits, if nothing is at work, and follow a run that was started elsewhere.
+
+        While the user looks at another run than the one that was at work, the next one does not take its place.
+        """
+        self._see_runs()
+        if self.busy:
             return
-        roots = {root for root in (self._root, watched.path.parent if watched is not None else None) if root}
+        watches = (self.watch, self.aside)
+        roots = {root for root in (self._root, *(w.run.path.parent for w in watches if w.run is not None)) if root}
         for root in roots:
             if queue_of(root):
                 start_next(root)
                 self._list_runs()
-        found = (run for root in roots for run in runs_in(root) if is_alive(run) and not self.watch.is_leaving(run))
-        if (run := next(found, None)) is not None:
+        alive = (run for root in roots for run in runs_in(root) if is_alive(run))
+        run = next((run for run in alive if not any(watch.is_leaving(run) for watch in watches)), None)
+        if run is not None and self.aside.run is not None and run.path != self._shown_path():
+            self.aside.follow(run)
+        elif run is not None:
             self._follow(run)
+
+    def _shown_path(self) -> Path | None:
+        return self.watch.run.path if self.watch.run is not None else None
+
+    def _show_at_work(self) -> None:
+        if self.aside.run is not None:
+            self._follow(self.aside.run)
 
     def show_run(self, run: RunFolder) -> None:
         """Show another run: its curves, and what it does if it is at work."""
-        if self.watch.run is None or self.watch.run.path != run.path:
+        if self._shown_path() != run.path:
             self._follow(run)
 
     def resume(self) -> None:
@@ -237,6 +291,7 @@ class TrainDock(QWidget):
         try:
             self._process = self._ready.start(run, resume=True) or start_training(run, resume=True)
         except NetwrightError as error:
+            self.ended = run
             self.run_ended.emit("failed", str(error))
             return
         self._follow(run, starting=True)
@@ -260,11 +315,14 @@ class TrainDock(QWidget):
         if self.live is not None:
             self.live.show_events(events, self.watch.run)
         self._show_state()
+        self._say_events(events)
+        self._look_at_statistics(anew=any(event["type"] == "unfrozen" for event in events))
+
+    def _say_events(self, events: list[dict]) -> None:
         for event in events:
             if event["type"] in ("warning", "note") and event["time"] >= self._followed:
                 tone = "warning" if event["type"] == "warning" else "info"
                 self.said.emit(str(event["message"]), tone, str(event.get("node") or ""))
-        self._look_at_statistics(anew=any(event["type"] == "unfrozen" for event in events))
 
     def _look_at_statistics(self, *, anew: bool = False) -> None:
         """Tell what is new in the run's newest sample of its nodes; `anew` tells it in any case."""
@@ -283,32 +341,23 @@ class TrainDock(QWidget):
     def _on_state(self, state: str) -> None:
         self._show_state()
         self.state_changed.emit(state)
-        if self._process is not None and state in ("finished", "stopped", "failed", "died"):
-            self._process.poll()
+        self._tell_end(self.watch)
+
+    def _on_aside_state(self, _state: str) -> None:
+        self._show_state()
+        self.state_changed.emit(self.watch.state)
+        self._tell_end(self.aside)
+
+    def _tell_end(self, watch: RunWatch) -> None:
+        """Tell that a run ended which was seen at work; one that had ended before is only shown."""
+        if watch.run is None:
+            return
+        if watch.active:
+            self._at_work.add(watch.run.path)
+        elif watch.state in ENDS and watch.run.path in self._at_work:
+            self._at_work.discard(watch.run.path)
+            if self._process is not None:
+                self._process.poll()  # or it stays as a zombie
             QTimer.singleShot(READY_AFTER_MS, self, self._prepare)
-            self.run_ended.emit(state, self._last_words(state))
-
-    def _last_words(self, state: str) -> str:
-        """What the message bar says about the end of a run."""
-        name = run_title(self.watch.run.path.name) if self.watch.run is not None else "the run"
-        if state == "failed":
-            event = self.watch.last.get("error", {})
-            return " ".join(str(event.get(key, "")) for key in ("message", "hint")).strip()
-        if state == "died":
-            todo = self.watch.run.resume_words() if self.watch.run is not None else ""
-            why = self._log_end() or "it was killed or ran out of memory"
-            return f"The trainer of {name} ended unexpectedly: {why}. {todo}"
-        if state == "stopped":
-            if self.watch.run is not None and not self.watch.run.can_resume():
-                return f"{name} was stopped before anything was learnt. {self.watch.run.resume_words()}"
-            return f"{name} was stopped; its last state is saved."
-        return f"Training of {name} is finished{best_metric(self.watch.last)}."
-
-    def _log_end(self) -> str:
-        """The last line that the trainer printed, which names the error if there was one."""
-        try:
-            text = self.watch.run.log_path.read_text(errors="replace") if self.watch.run is not None else ""
-        except OSError:
-            return ""
-        last = text.strip().rpartition("\n")[2]
-        return last[:200].rstrip(".") if "Error" in last else ""
+            self.ended = watch.run
+            self.run_ended.emit(watch.state, end_words(watch))

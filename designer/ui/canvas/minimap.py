@@ -13,6 +13,8 @@ SIZE = QSize(188, 116)
 """The largest; a flat document gets a flat map."""
 _LEAST = 44
 _PAD = 8.0
+_ROOM = 3
+"""Heights of the map that a canvas has at least: in a lower one the map would lie over the nodes."""
 _REDRAW_MS = 80
 """Edits are drawn so long after the first of them; a drag is no reason to draw a thousand nodes at each step."""
 
@@ -78,6 +80,7 @@ class Minimap(QWidget):
             and not self._panned
             and not self._area.isEmpty()
             and not self._viewer.seen().contains(self._area)
+            and self._viewer.height() >= _ROOM * self.height()
         )
         if needed == self.isHidden():
             self.setVisible(needed)

@@ -62,7 +62,7 @@ def _near_lines(item: NodeItem, look: Look, band: Band) -> Lines:
 
 def _far_lines(item: NodeItem, look: Look, band: Band) -> Lines:
     """The title as large as it fits, and no larger than can be read well."""
-    wide = item.width - 20
+    wide = item.width - 20 - (3 * _SIGN if item.node.frozen and band.has_ports else 0)
     font, metrics = look.fitting_font(item.name, wide, band.title)
     subtitle = _subtitle(item, band.small_metrics, wide) if band.has_subtitles else ""
     return Lines(band, _title(item, metrics, wide), font, subtitle, wide, wide)
@@ -106,6 +106,8 @@ def draw_block(painter: QPainter, item: NodeItem, look: Look, band: Band) -> Non
         painter.drawText(head.translated(0, gap), _Align.AlignCenter, lines.subtitle)
     else:
         painter.drawText(head, _Align.AlignCenter, lines.title)
+    if item.node.frozen and band.has_ports:
+        _draw_far_snowflake(painter, item, look, band)
     if not item.host.viewer.is_rough:
         opacity, size = painter.opacity(), max(1.0, 0.6 / max(band.low, 0.2))
         for port in item.ports.values():
@@ -201,6 +203,16 @@ def draw_snowflake(painter: QPainter, at: QPointF, colour: QColor) -> None:
             painter.drawLine(QPointF(0, inner), QPointF(2, inner + end * 0.35))
             painter.drawLine(QPointF(0, inner), QPointF(-2, inner + end * 0.35))
         painter.rotate(60)
+    painter.restore()
+
+
+def _draw_far_snowflake(painter: QPainter, item: NodeItem, look: Look, band: Band) -> None:
+    """The sign of frozen weights in the upper right corner of a block, as large on the screen as from near."""
+    size = min(1.0 / max(band.low, 0.2), 2.0)
+    painter.save()
+    painter.translate(item.width - 8 * size, 8 * size)
+    painter.scale(size, size)
+    draw_snowflake(painter, QPointF(0, 0), look.faint if item.is_thawed else look.ice)
     painter.restore()
 
 

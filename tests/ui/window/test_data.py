@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QRect, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 
@@ -59,7 +59,7 @@ def test_a_dropped_folder_is_listed_looked_at_checked_and_measured(opened, qtbot
     QTest.keyClick(grid, Qt.Key.Key_Right)
     qtbot.waitUntil(lambda: len(page.view.objects) == 2, timeout=10_000)
     assert "deep.png" in page.about.full_text()
-    assert "80 x 60" in page.about.full_text()
+    assert "80 × 60" in page.about.full_text()
     QTest.keyClick(page.view, Qt.Key.Key_Left)
     qtbot.waitUntil(lambda: "a plain.jpg" in page.about.full_text(), timeout=10_000)
 
@@ -84,6 +84,12 @@ def test_a_dropped_folder_is_listed_looked_at_checked_and_measured(opened, qtbot
     table = panel.check.table
     table.resize(1300, 200)
     assert all(table.columnWidth(place) >= table.sizeHintForColumn(place) for place in (3, 4)), "there is room for both"
+    assert table.rowHeight(0) == 24
+    table.resize(700, 200)  # in a window of 1280 px
+    words = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignLeft
+    for index in (panel.check.model.index(r, c) for r in range(5) for c in (3, 4)):
+        room = QRect(0, 0, table.columnWidth(index.column()) - 10, 1000)
+        assert table.fontMetrics().boundingRect(room, words, index.data()).height() <= table.rowHeight(0), index.data()
     panel.check.table.setCurrentIndex(panel.check.model.index(place, 0))
     QTest.keyClick(panel.check.table, Qt.Key.Key_Return)
     assert panel.tabs.currentWidget() is page

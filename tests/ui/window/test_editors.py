@@ -6,7 +6,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from designer.ui.editors import IntsEditor, editor_for
+from designer.ui.editors import CalmComboBox, IntsEditor, editor_for
 from designer.ui.param_rows import ParamRows
 from designer.ui.widgets import Switch, column
 from nodes.sdk.spec import ComponentSpec, Param
@@ -161,3 +161,19 @@ def test_rows_reset_and_tab_order(home, qtbot):
         if rows.focusWidget() is width.reset:
             QTest.keyClick(width.reset, Qt.Key.Key_Tab)
     assert order == ["Width", "Drop rate", "Mode", "Bias", "Label", "Kernels"]
+
+
+def test_a_text_that_is_too_long_for_a_list_ends_in_three_points(home, qtbot):
+    """It was cut off in the middle of a letter: `small-fine-tune.saf`."""
+    box = CalmComboBox()
+    qtbot.addWidget(box)
+    box.addItems(["small-fine-tune.safetensors", "n"])
+    box.setFixedWidth(140)
+    box.show()
+    qtbot.waitExposed(box)
+    assert box.shown_text().endswith("…")
+    assert len(box.shown_text()) > 8
+    before = box.grab().toImage()
+    box.setCurrentIndex(1)
+    assert box.shown_text() == "n"
+    assert box.grab().toImage() != before

@@ -15,6 +15,7 @@ from designer.train.run import RunFolder
 from designer.ui.message_bar import MessageBar
 from designer.ui.predict_panel import PredictPanel
 from designer.ui.predict_view import PredictView, drawn
+from designer.ui.suppress import iou
 from tests.train.test_video import draw_video
 from tests.ui.window.support import small
 
@@ -60,9 +61,11 @@ def test_a_dropped_folder_is_predicted_saved_and_cancelled(panel, qtbot, home):
     assert lowest[0].startswith("a.png")
     panel.save_coco_to(home / "coco.json")
     assert len(json.loads((home / "coco.json").read_text())["images"]) == 3
+    before = (folder / "a.png").read_bytes()
     panel.save_images_to(folder)
     qtbot.waitUntil(lambda: "images in" in panel.state.full_text(), timeout=10_000)
-    assert QImage(str(folder / "a.png")).width() == 120
+    assert QImage(str(folder / "a-1.png")).width() == 120
+    assert (folder / "a.png").read_bytes() == before  # the user's own picture, drawn over before
     panel.predict([folder] * 40)
     qtbot.waitUntil(lambda: len(panel.results) > 0, timeout=20_000)
     qtbot.mouseClick(panel.cancel, Qt.MouseButton.LeftButton)
@@ -160,11 +163,76 @@ def test_boxes_and_masks_are_drawn_above_the_threshold(home, qtbot, tmp_path):
     qtbot.addWidget(view)
     view.resize(208, 108)
     view.show_result(result)
-    view.set_threshold(0.5)
+    view.set_limits(0.5)
     grabbed = view.grab().toImage()
     assert grabbed.pixelColor(4 + 140, 4 + 50) == white
     scores = [{"class": "cat", "label": 0, "score": 0.9}, {"class": "dog", "label": 1, "score": 0.1}]
     assert drawn({**result, "found": scores}, 0.5).pixelColor(12, 12) != white
+
+
+def test_of_two_boxes_that_overlap_the_surer_is_shown_and_saved(home, qtbot, tmp_path):
+    Image.new("RGB", (100, 50), "white").save(tmp_path / "white.png")
+    boxes = (
+        (0, 0.9, [10, 10, 30, 40]),
+        (0, 0.6, [13, 10, 33, 40]),
+        (1, 0.5, [12, 10, 32, 40]),
+        (0, 0.4, [60, 10, 90, 40]),
+    )
+    found = [{"class": "cat", "label": label, "score": score, "box": box} for label, score, box in boxes]
+    result = {
+        "image": str(tmp_path / "white.png"),
+        "width": 100,
+        "height": 50,
+        "found": found,
+        "done": 1,
+        "total": 1,
+        "ms": 1,
+    }
+    bar = MessageBar()
+    panel = PredictPanel(bar)
+    qtbot.addWidget(bar)
+    qtbot.addWidget(panel)
+    panel.resize(980, 260)
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.link.ready.emit({"names": ["cat", "dog"], "task": "detect"})
+    panel.link.answered.emit(result)
+    panel.link.finished.emit()
+    assert panel.list.item(0).text() == "white.png  ·  4"
+    panel.overlap.setFocus()
+    qtbot.keyClick(panel.overlap, Qt.Key.Key_Home)
+    for _ in range(65):
+        qtbot.keyClick(panel.overlap, Qt.Key.Key_Right)
+    assert panel.most.text() == "0.70"
+    assert iou(boxes[0][2], boxes[1][2]) == pytest.approx(17 / 23)
+    assert panel.list.item(0).text() == "white.png  ·  3"  # of another class is another object
+    panel.save_coco_to(home / "coco.json")
+    saved = json.loads((home / "coco.json").read_text())["annotations"]
+    assert [one["score"] for one in saved] == [0.9, 0.5, 0.4]
+    panel.link.ready.emit({"names": ["cat", "dog"], "task": "classify"})
+    assert not panel.overlap.isVisible()
+
+
+@pytest.mark.slow
+def test_another_run_answers_for_the_same_images(panel, qtbot, home):
+    document = small(load_template("quick-start"))
+    document.set_data(train_images=2, val_images=1)
+    second = RunFolder.create(home / "runs", document.data, "second")
+    Trainer(second).train()
+    Image.new("RGB", (120, 80), "teal").save(home / "a.png")
+    panel.list_runs()
+    panel.runs.setCurrentIndex(panel.runs.findData(str(second.path)))
+    panel.predict([home / "a.png"])
+    qtbot.waitUntil(lambda: panel.state.full_text() == "1 predicted", timeout=60_000)
+    before = panel.results[0]
+    panel.runs.setFocus()
+    place = panel.runs.currentIndex()
+    qtbot.keyClick(panel.runs, Qt.Key.Key_Down if place == 0 else Qt.Key.Key_Up)
+    assert panel.runs.currentIndex() != place
+    assert "Loading" in panel.state.full_text() or "Predicting" in panel.state.full_text()
+    qtbot.waitUntil(lambda: panel.state.full_text() == "1 predicted", timeout=60_000)
+    assert panel.results[0] is not before
+    assert panel.results[0]["image"] == before["image"]
 
 
 def test_classes_of_pixels_are_seen_through_by_an_opacity(home, qtbot):

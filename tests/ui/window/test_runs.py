@@ -5,48 +5,19 @@ import os
 import time
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 
 from designer.graph.templates import load_template
 from designer.train.events import EventWriter
 from designer.train.queue import put_in_queue, queue_of
 from designer.train.run import RunFolder, process_of, record_process
-from designer.train.run_list import read_note
+from designer.train.run_list import read_note, write_note
 from designer.ui.live_tabs import LiveTabs
 from designer.ui.message_bar import MessageBar
 from designer.ui.runs_panel import RunsPanel
 from designer.ui.saving import save_drawn
 from designer.ui.series import MOST_POINTS, Series
-from tests.ui.window.support import small
-
-QUALITY = {
-    "epoch": 1, "step": 8, "best_score": 0.4, "matrix_names": ["cat", "dog", "background"],
-    "matrix": [[8, 1, 1], [0, 5, 0], [2, 0, 0]],
-    "classes": [
-        {"name": "cat", "truths": 10, "ap": 0.5, "ap50": 0.7, "precision": 0.8, "recall": 0.6, "f1": 0.69},
-        {"name": "dog", "truths": 5, "ap": 0.9, "ap50": 1.0, "precision": 1.0, "recall": 0.9, "f1": 0.95},
-    ],
-    "precision": {"all": [1 - i / 100 for i in range(101)], "cat": [1.0] * 101},
-    "f1": {"all": [0.5] * 101, "cat": [0.4] * 101},
-}  # fmt: skip
-
-
-def made(root, name, epochs=2, best=0.5, ended=True, steps=8):
-    document = small(load_template("quick-start"), epochs)
-    run = RunFolder.create(root, document.data, name)
-    writer = EventWriter(run.events_path)
-    writer.write("start", device="cpu", batches=4, epochs=epochs, torch="x", params=1, images=8)
-    for step in range(1, steps + 1):
-        writer.write(
-            "step", step=step, epoch=0, loss=2 / step, losses={"box": 1 / step, "cls": 1 / step}, lr=0.01,
-            images_per_s=20.0, eta_s=1.0, grad_norm=3.0, waiting=0.1,
-        )  # fmt: skip
-    writer.write("metrics", epoch=0, step=4, values={"map": best, "map50": best})
-    if ended:
-        writer.write("finished", step=steps, epoch=epochs, values={})
-    writer.close()
-    run.evaluation_path.write_text(json.dumps(QUALITY))
-    return run
+from tests.ui.window.support import made, small
 
 
 @pytest.fixture
@@ -106,7 +77,7 @@ def test_two_runs_are_compared(panel, qtbot):
     qtbot.mouseClick(panel.compare, Qt.MouseButton.LeftButton)
     page = panel.comparison
     rows = {row[0]: row[1:] for row in page.texts()}
-    assert sorted(rows["epochs"]) == ["2", "3"]
+    assert sorted(rows["Epochs planned"]) == ["2", "3"]
     assert sorted(rows["Best mAP50-95"]) == ["0.300", "0.600"]
     assert "The same model." in rows
     assert set(page.scores.series) == set(page.names)
@@ -280,3 +251,38 @@ def test_figures_of_a_run_reach_its_nodes(quiet_window, qtbot):
     page = window.inspector.page
     window.train.show_run(made(window.workspace.runs_folder, "other"))
     assert page.live.isHidden()
+
+
+def test_a_small_window_shows_how_long_runs_took_and_their_notes(panel, qtbot):
+    """They were found by scrolling sideways only."""
+    panel.resize(976, 260)  # in a window of 1280 px
+    write_note(RunFolder(panel.model.infos[0].path), "warm-up of 3 epochs")
+    panel.refresh()
+    seen = panel.view.viewport().width()
+    columns = {panel.model.headerData(c, Qt.Orientation.Horizontal): c for c in range(panel.model.columnCount())}
+    ends = {name: panel.view.columnViewportPosition(c) + panel.view.columnWidth(c) for name, c in columns.items()}
+    assert ends["Took"] < ends["Note"] <= seen
+    for name in ("Run", "State", "Best", "Epochs", "Started", "Took"):
+        assert panel.view.sizeHintForColumn(columns[name]) <= panel.view.columnWidth(columns[name]), name
+    # A column that the user has dragged keeps its width.
+    header = panel.view.horizontalHeader()
+    edge = QPoint(header.sectionViewportPosition(columns["Run"]) + header.sectionSize(columns["Run"]) - 1, 8)
+    qtbot.mousePress(header.viewport(), Qt.MouseButton.LeftButton, pos=edge)
+    qtbot.mouseMove(header.viewport(), edge + QPoint(30, 0))
+    qtbot.mouseRelease(header.viewport(), Qt.MouseButton.LeftButton, pos=edge + QPoint(30, 0))
+    width = panel.view.columnWidth(columns["Run"])
+    made(panel.model.infos[0].path.parent, "fourth")
+    panel.refresh()
+    assert panel.view.columnWidth(columns["Run"]) == width
+
+
+def test_a_run_that_waits_has_buttons_that_can_be_read(panel, qtbot):
+    panel.resize(976, 260)
+    waits = made(panel.model.infos[0].path.parent, "waits", ended=False)
+    put_in_queue(waits)
+    panel.refresh()
+    panel.select({waits.path})
+    qtbot.waitUntil(panel.unqueue.isVisible)
+    for button in (panel.resume, panel.delete, panel.curves, panel.document, panel.predict):
+        assert button.width() >= button.sizeHint().width(), button.text()
+    assert panel.resume.text().strip() == "Start now"

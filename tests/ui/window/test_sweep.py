@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtWidgets import QMenu
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtWidgets import QLabel, QMenu
 
 from designer.graph.space import find_parameter, parse_dimension
 from designer.train.run import RunFolder, process_of
@@ -59,7 +59,7 @@ def test_trials_are_shown_filtered_and_used(window, qtbot):
     rows = [[panel.sorted.index(r, c).data() for c in range(5)] for r in range(4)]
     assert rows[0] == ["1", "Finished", "0.5000", "0.0001", "sgd"]
     assert rows[1][1:3] == ["Failed", "–"]
-    assert rows[3][2] == "0.8000  ★"
+    assert rows[3][2] == "★  0.8000"
     panel.view.sortByColumn(2, Qt.SortOrder.DescendingOrder)
     assert [panel.sorted.index(r, 0).data() for r in range(4)] == ["4", "3", "1", "2"]
     assert "best mAP50-95 0.8000 (trial 4)" in panel.state.full_text()
@@ -151,3 +151,30 @@ def test_a_sweep_is_started_followed_and_stopped(window, qtbot):
             if (process := process_of(worked)) is not None:
                 process.kill()
     assert panel.sweeps.count() == 2
+
+
+def test_a_narrow_window_shows_all_columns_of_the_table_or_the_lines(window, qtbot):
+    """In 1280 px the table beside the lines had room for its first three columns."""
+    panel = window.sweep
+    panel.show_sweep(told(panel._root, window.workspace.document))
+    qtbot.waitUntil(lambda: panel.as_plot.isVisible())
+    assert not panel.plot.isVisible()
+    seen = panel.view.viewport().width()
+    titles = [panel.sorted.headerData(c, Qt.Orientation.Horizontal) for c in range(panel.sorted.columnCount())]
+    assert titles[-3:] == ["Epochs", "Took", "Why"]
+    ends = [panel.view.columnViewportPosition(c) + panel.view.columnWidth(c) for c in range(len(titles))]
+    assert ends[titles.index("Took")] <= seen
+    assert panel.view.columnViewportPosition(titles.index("Why")) < seen
+    qtbot.mouseClick(panel.as_plot, Qt.MouseButton.LeftButton)
+    assert panel.plot.isVisible()
+    assert not panel.view.isVisible()
+    window.resize(1920, 1080)
+    qtbot.waitUntil(lambda: panel.view.isVisible() and panel.plot.isVisible())
+    assert not panel.as_plot.isVisible()
+
+
+def test_names_of_the_settings_stand_in_line(window, qtbot):
+    form = window.sweep.form
+    names = {made.text(): made for made in form.findChildren(QLabel)}
+    tops = {text: names[text].mapTo(form, QPoint(0, 0)).y() for text in ("Trials", "At once", "Chosen by", "Ended by")}
+    assert len(set(tops.values())) == 1, tops
