@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from designer.train.run import RunFolder
 from designer.ui.run_bar import best_metric, run_title
-from designer.ui.run_watch import RunWatch
+from designer.ui.run_watch import ENDED, RunWatch
 
-ENDS = ("finished", "stopped", "failed", "died")
+ENDS = (*ENDED, "died")
 
 
 def end_words(watch: RunWatch) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from designer.train.found import above
@@ -22,19 +22,15 @@ def kept(found: Iterable[Mapping[str, Any]], threshold: float, overlap: float = 
     sure = above(found, threshold)
     if overlap >= ALL or not sure or "box" not in sure[0]:
         return sure
-    taken: list[Mapping[str, Any]] = []
-    for one in sorted(sure, key=lambda entry: -entry["score"]):
-        rivals = (other["box"] for other in taken if other["label"] == one["label"])
-        if all(iou(one["box"], rival) <= overlap for rival in rivals):
-            taken.append(one)
-    ids = set(map(id, taken))
-    return [one for one in sure if id(one) in ids]
+    import numpy as np  # which a window can start without
 
+    from designer.train.quality import overlaps
 
-def iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes [x1, y1, x2, y2]; 0 where both are empty."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0.0, width) * max(0.0, height)
-    whole = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return shared / whole if whole > 0 else 0.0
+    boxes = np.array([one["box"] for one in sure], np.float64)
+    shared = overlaps(boxes, boxes)
+    taken: list[int] = []
+    for place in sorted(range(len(sure)), key=lambda i: -sure[i]["score"]):
+        rivals = [other for other in taken if sure[other]["label"] == sure[place]["label"]]
+        if (shared[place, rivals] <= overlap).all():
+            taken.append(place)
+    return [sure[place] for place in sorted(taken)]

@@ -210,25 +210,27 @@ def test_diff_says_what_was_changed(tmp_path, quick):
     assert found["differences"] == []
 
 
-def test_a_file_that_is_not_there_is_said_before_torch_is_loaded(tmp_path):
+def ends_before_torch(commands, folder):
+    """Runs each command line in one process: its exit code and whether torch was loaded by then, and what was said."""
     code = (
         "import sys\nfrom designer.cli.app import app\n"
-        "for words in 'check', 'export', 'summary', 'train', 'sweep run', 'evaluate', 'advise', 'import':\n"
-        "    try:\n        app([*words.split(), 'none.netwright'])\n"
-        "    except SystemExit as end:\n        print(end.code, 'torch' in sys.modules)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["2 False"] * 8
-    assert done.stderr.count("none.netwright: There is no such file.") == 8
-
-
-def test_a_folder_that_is_no_run_is_said_before_torch_is_loaded(tmp_path):
-    code = (
-        "import sys\nfrom designer.cli.app import app\n"
-        "for words in 'evaluate .', 'predict . a.png', 'predict . a.mp4', 'export . --to onnx':\n"
+        f"for words in {commands!r}:\n"
         "    try:\n        app(words.split())\n"
         "    except SystemExit as end:\n        print(end.code, 'torch' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["2 False"] * 4
-    assert done.stderr.count("is no run folder") == 4
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines(), done.stderr
+
+
+def test_a_file_that_is_not_there_is_said_before_torch_is_loaded(tmp_path):
+    names = ("check", "export", "summary", "train", "sweep run", "evaluate", "advise", "import")
+    ends, said = ends_before_torch([f"{name} none.netwright" for name in names], tmp_path)
+    assert ends == ["2 False"] * 8
+    assert said.count("none.netwright: There is no such file.") == 8
+
+
+def test_a_folder_that_is_no_run_is_said_before_torch_is_loaded(tmp_path):
+    commands = ["evaluate .", "predict . a.png", "predict . a.mp4", "export . --to onnx"]
+    ends, said = ends_before_torch(commands, tmp_path)
+    assert ends == ["2 False"] * 4
+    assert said.count("is no run folder") == 4

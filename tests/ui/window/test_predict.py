@@ -4,6 +4,7 @@ import base64
 import io
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
@@ -11,11 +12,11 @@ from PySide6.QtGui import QColor, QDropEvent, QImage
 
 from designer.graph.templates import load_template
 from designer.train.loop import Trainer
+from designer.train.quality import overlaps
 from designer.train.run import RunFolder
 from designer.ui.message_bar import MessageBar
 from designer.ui.predict_panel import PredictPanel
 from designer.ui.predict_view import PredictView, drawn
-from designer.ui.suppress import iou
 from tests.train.test_video import draw_video
 from tests.ui.window.support import small
 
@@ -204,7 +205,8 @@ def test_of_two_boxes_that_overlap_the_surer_is_shown_and_saved(home, qtbot, tmp
     for _ in range(65):
         qtbot.keyClick(panel.overlap, Qt.Key.Key_Right)
     assert panel.most.text() == "0.70"
-    assert iou(boxes[0][2], boxes[1][2]) == pytest.approx(17 / 23)
+    first, second = (np.array([box], float) for _, _, box in boxes[:2])
+    assert overlaps(first, second).item() == pytest.approx(17 / 23)
     assert panel.list.item(0).text() == "white.png  ·  3"  # of another class is another object
     panel.save_coco_to(home / "coco.json")
     saved = json.loads((home / "coco.json").read_text())["annotations"]

@@ -217,6 +217,7 @@ def test_the_end_of_a_run_stands_while_its_trainer_leaves(quiet_window, qtbot):
     qtbot.waitUntil(lambda: window.train.watch.state == "failed")
     window.train.advance_queue()
     assert window.train.watch.state == "failed"
+    window.train.show_run(made(window.workspace.runs_folder, "other"))
     window.train.show_run(run)  # chosen again in the list
     assert window.train.watch.state == "failed"
     record_process(run, os.getpid())  # resumed from a terminal
