@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import subprocess
+import sys
 import threading
 import time
 
@@ -100,24 +101,40 @@ def test_a_stop_while_compiling_ends_the_run(tmp_path, small_classifier, monkeyp
     wait_for(later, "finished")
 
 
+COMPILED_ONCE = """
+import sys
+from pathlib import Path
+import torch
+from designer.train.loop import Trainer
+from designer.train.run import RunFolder
+
+trainer = Trainer(RunFolder(Path(sys.argv[1])))
+assert trainer.loader.batch_sampler.sizes() == (8, 4)
+trainer._compile()
+assert trainer.fast is not None
+for _ in range(2):
+    assert trainer._unfreeze() is None
+    with torch.compiler.set_stance("fail_on_recompile"):
+        assert trainer._train_epoch()
+    trainer.epoch, trainer.batch = trainer.epoch + 1, 0
+assert trainer.step == 6
+"""
+
+
 @pytest.mark.slow
 def test_nothing_is_compiled_again_in_the_midst_of_training(tmp_path, small_classifier, monkeypatch):
-    """It would take minutes in which no command is heeded: the last batch of an epoch has another size."""
+    """It would take minutes in which no command is heeded: the last batch of an epoch has another size.
+
+    In a process of its own: torch remembers which compiler it found.
+    """
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     doc = small_classifier(epochs=2, batch=8, compile=True, unfreeze_after=1)
     doc.set_data(train_images=20)
     doc.set_frozen(doc.order()[1], True)
-    trainer = Trainer(RunFolder.create(tmp_path, doc.data))
-    assert trainer.loader.batch_sampler.sizes() == (8, 4)
-    trainer._compile()
-    assert trainer.fast is not None
-    for _ in range(2):
-        assert trainer._unfreeze() is None
-        with torch.compiler.set_stance("fail_on_recompile"):
-            assert trainer._train_epoch()
-        trainer.epoch, trainer.batch = trainer.epoch + 1, 0
-    assert any(event["type"] == "unfrozen" for event in events_of(trainer.run))
-    assert trainer.step == 6
+    run = RunFolder.create(tmp_path, doc.data)
+    done = subprocess.run([sys.executable, "-c", COMPILED_ONCE, run.path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert any(event["type"] == "unfrozen" for event in events_of(run))
 
 
 def test_a_group_of_batches_counts_though_its_last_cannot_be_used(tmp_path, small_classifier):
